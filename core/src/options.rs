@@ -1,0 +1,154 @@
+//! Every option of decoding and transcribing, defined once: field names and defaults are openai/whisper's.
+//! The command line, the library and the JS API all use these two structs.
+
+use serde::{Deserialize, Serialize};
+
+
+
+/// What to do with the speech.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Write what is said, in the language it is said in.
+    #[default]
+    Transcribe,
+    /// Write it in English.
+    Translate,
+}
+
+/// Text or token ids: a prompt or a prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TextOrTokens {
+    /// Text, encoded with a space before it.
+    Text(String),
+    /// Token ids, used as they are.
+    Tokens(Vec<u32>),
+}
+
+/// How one 30-second window is decoded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DecodingOptions {
+    /// Transcribe or translate.
+    pub task: Task,
+    /// Code or English name of the language spoken; detected if `None`.
+    pub language: Option<String>,
+    /// 0 chooses the most probable token; above 0, tokens are sampled.
+    pub temperature: f64,
+    /// Most tokens to sample; half the text context (224) if `None`.
+    pub sample_len: Option<usize>,
+    /// Independent candidates when temperature is above 0.
+    pub best_of: Option<usize>,
+    /// Beams when temperature is 0; greedy if `None`.
+    pub beam_size: Option<usize>,
+    /// Beam search ends after `beam_size * patience` finished candidates (arXiv 2204.05424); 1 if `None`.
+    pub patience: Option<f64>,
+    /// Google NMT's alpha, 0 to 1, when candidates are ranked; plain length if `None`.
+    pub length_penalty: Option<f64>,
+    /// Previous context, put before the start of the transcript.
+    pub prompt: Option<TextOrTokens>,
+    /// Beginning of the transcript of this window.
+    pub prefix: Option<TextOrTokens>,
+    /// Token ids never to sample; -1 stands for all non-speech symbols.
+    pub suppress_tokens: Option<Vec<i64>>,
+    /// Do not begin with a blank or the end of the text.
+    pub suppress_blank: bool,
+    /// Sample text only, no timestamps.
+    pub without_timestamps: bool,
+    /// The first timestamp is at most this, in seconds; any if `None`.
+    pub max_initial_timestamp: Option<f64>,
+}
+
+impl Default for DecodingOptions {
+    fn default() -> Self {
+        Self {
+            task: Task::Transcribe,
+            language: None,
+            temperature: 0.0,
+            sample_len: None,
+            best_of: None,
+            beam_size: None,
+            patience: None,
+            length_penalty: None,
+            prompt: None,
+            prefix: None,
+            suppress_tokens: Some(vec![-1]),
+            suppress_blank: true,
+            without_timestamps: false,
+            max_initial_timestamp: Some(1.0),
+        }
+    }
+}
+
+/// How a whole recording is transcribed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TranscribeOptions {
+    /// Tried in turn until a decoding passes the thresholds.
+    pub temperatures: Vec<f64>,
+    /// A decoding whose text compresses better than this is too repetitive.
+    pub compression_ratio_threshold: Option<f64>,
+    /// A decoding with a lower mean log-probability has failed.
+    pub logprob_threshold: Option<f64>,
+    /// A window more probably silent than this, whose log-probability has failed too, is silence.
+    pub no_speech_threshold: Option<f64>,
+    /// Give the text so far as prompt to the next window.
+    pub condition_on_previous_text: bool,
+    /// Text to prompt the first window with.
+    pub initial_prompt: Option<String>,
+    /// Prompt every window with `initial_prompt`.
+    pub carry_initial_prompt: bool,
+    /// Find the times of words.
+    pub word_timestamps: bool,
+    /// Punctuation that belongs to the next word.
+    pub prepend_punctuations: String,
+    /// Punctuation that belongs to the word before.
+    pub append_punctuations: String,
+    /// start, end, start, end, … in seconds of the clips to process; the last end may be left out.
+    pub clip_timestamps: Vec<f64>,
+    /// With word timestamps, skip silences longer than this (seconds) around what looks made up.
+    pub hallucination_silence_threshold: Option<f64>,
+    /// Start of the random numbers that sampling uses.
+    pub seed: u64,
+    /// How each window is decoded; its `temperature` and `prompt` are set anew for each.
+    pub decode: DecodingOptions,
+}
+
+impl Default for TranscribeOptions {
+    fn default() -> Self {
+        Self {
+            temperatures: temperature_ladder(0.0, Some(0.2)),
+            compression_ratio_threshold: Some(2.4),
+            logprob_threshold: Some(-1.0),
+            no_speech_threshold: Some(0.6),
+            condition_on_previous_text: true,
+            initial_prompt: None,
+            carry_initial_prompt: false,
+            word_timestamps: false,
+            prepend_punctuations: "\"'“¿([{-".into(),
+            append_punctuations: "\"'.。,，!！?？:：”)]}、".into(),
+            clip_timestamps: Vec::new(),
+            hallucination_silence_threshold: None,
+            seed: 0,
+            decode: DecodingOptions::default(),
+        }
+    }
+}
+
+/// `temperature`, then as many steps of `increment` as stay at or below 1.
+///
+/// ```
+/// # use candle_whisper_core::options::temperature_ladder;
+/// assert_eq!(temperature_ladder(0.0, Some(0.2)).len(), 6);
+/// assert_eq!(temperature_ladder(0.4, None), [0.4]);
+/// ```
+pub fn temperature_ladder(temperature: f64, increment: Option<f64>) -> Vec<f64> {
+    match increment {
+        Some(increment) if increment > 0.0 => {
+            let steps = ((1.0 + 1e-6 - temperature) / increment).ceil().max(0.0) as usize;
+            (0..steps).map(|i| temperature + i as f64 * increment).collect()
+        }
+        _ => vec![temperature],
+    }
+}

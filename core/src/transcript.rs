@@ -1,0 +1,55 @@
+//! What a transcription gives: plain data with public fields. Writers are functions of it.
+
+use serde::{Deserialize, Serialize};
+
+/// The text of a whole recording.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Transcript {
+    /// All text tokens decoded together, in order.
+    pub text: String,
+    /// In the order of time.
+    pub segments: Vec<Segment>,
+    /// Code of the language spoken, such as `en`.
+    pub language: String,
+}
+
+/// A phrase with its times and the scores of the window it comes from.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Position in [`Transcript::segments`].
+    pub id: usize,
+    /// Start of the window it was decoded in, in mel frames (10 ms).
+    pub seek: usize,
+    /// Seconds from the start of the recording.
+    pub start: f64,
+    /// Seconds from the start of the recording.
+    pub end: f64,
+    /// The text, with the space it begins with.
+    pub text: String,
+    /// Token ids, the timestamps at both ends included.
+    pub tokens: Vec<u32>,
+    /// Temperature of the accepted decoding.
+    pub temperature: f64,
+    /// Mean log-probability of the window's tokens, end-of-text included.
+    pub avg_logprob: f64,
+    /// UTF-8 bytes of the window's text by the bytes zlib makes of them.
+    pub compression_ratio: f64,
+    /// Probability of `<|nospeech|>` at the window's start.
+    pub no_speech_prob: f64,
+    /// With `word_timestamps`, the words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<Vec<Word>>,
+}
+
+/// A word with its times.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Word {
+    /// The text, with the space and the punctuation that belong to it.
+    pub word: String,
+    /// Seconds from the start of the recording.
+    pub start: f64,
+    /// Seconds from the start of the recording.
+    pub end: f64,
+    /// Mean probability of its tokens.
+    pub probability: f64,
+}

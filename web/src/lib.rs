@@ -1,0 +1,1 @@
+//! candle-whisper in the browser.
