@@ -1,1 +1,5 @@
 //! candle-whisper, native.
+
+pub mod load;
+
+pub use candle_whisper_core as core;
