@@ -110,11 +110,11 @@ cuda_check() {
   cargo fetch -q # the stubs are made from cudarc's sources
   PATH=$PWD/tests/.venv/bin:$PATH tests/tools/setup-cuda-toolkit.sh "$tools" >/dev/null
   . "$tools/env.sh"
-  # The release profile, for it compiles build scripts unoptimised; little optimisation, no LTO: built to be started once.
-  NVCC=$tools/bin/nvcc-check CARGO_TARGET_DIR=target/cuda-check CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
-    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=false cargo build --release -p candle-whisper --features cuda
+  # In the same target folder and profile as the tests: all but candle and our own crates is compiled already.
+  NVCC=$tools/bin/nvcc-check cargo build --release -p candle-whisper --features cuda
+  cp target/release/candle-whisper tests/.cache/candle-whisper-cuda
   for device in auto cuda; do
-    LD_LIBRARY_PATH=$CUDA_HOME/stubs-run target/cuda-check/release/candle-whisper --device "$device" tests/data/jfk.flac \
+    LD_LIBRARY_PATH=$CUDA_HOME/stubs-run tests/.cache/candle-whisper-cuda --device "$device" tests/data/jfk.flac \
       >tests/.cache/cuda.out 2>tests/.cache/cuda.err
     cat tests/.cache/cuda.err tests/.cache/cuda.out
     grep -qi 'ask not what your country can do for you' tests/.cache/cuda.out
