@@ -126,6 +126,19 @@ pub fn load(folder: &Path, device: &Device, dtype: Option<DType>) -> Result<Tran
 /// # Errors
 /// As [`load`].
 pub fn load_files(files: &ModelFiles, device: &Device, dtype: Option<DType>) -> Result<Transcriber> {
+    let (model, tokenizer) = load_parts(files, device, dtype)?;
+    Ok(Transcriber::new(Arc::new(model), tokenizer)?)
+}
+
+/// The network and its tokenizer apart, for those who put something between them.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_parts(
+    files: &ModelFiles,
+    device: &Device,
+    dtype: Option<DType>,
+) -> Result<(Whisper, Tokenizer)> {
     let dims = ModelDimensions::from_json(&read(&files.config)?)?;
     let generation_config = files.generation_config.as_deref().map(read).transpose()?;
     let heads = alignment_heads(&dims, generation_config.as_deref())?;
@@ -143,6 +156,5 @@ pub fn load_files(files: &ModelFiles, device: &Device, dtype: Option<DType>) -> 
             Weights::from_quantised(vb, dtype, device)
         }
     };
-    let model = Whisper::load(dims, heads, &weights)?;
-    Ok(Transcriber::new(Arc::new(model), tokenizer)?)
+    Ok((Whisper::load(dims, heads, &weights)?, tokenizer))
 }

@@ -1,1 +1,17 @@
-//! Tests of the core crate.
+//! Tests of the core crate: one module per room, one binary.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
+
+mod anomalies;
+mod compression;
+mod data;
+mod dims;
+mod filters;
+mod kernels;
+mod mel;
+mod network;
+mod samplers;
+mod scripted;
+mod segments;
+mod timing;
+mod tokenizer;
+mod v3;
