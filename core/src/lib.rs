@@ -2,6 +2,8 @@
 
 pub mod audio;
 pub mod error;
+#[cfg(feature = "media")]
+pub mod media;
 pub mod observer;
 pub mod options;
 pub mod transcript;
