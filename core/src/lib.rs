@@ -10,6 +10,8 @@ pub mod kernels;
 pub mod kv_cache;
 pub mod languages;
 pub mod linear;
+#[cfg(feature = "media")]
+pub mod media;
 pub mod mel;
 pub mod model;
 pub mod observer;

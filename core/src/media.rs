@@ -1,0 +1,220 @@
+//! Audio and video files to what the network hears: mono, 16 kHz, 16 bits.
+//!
+//! In comes any `Read + Seek`; the content decides what it is. Out come blocks of samples, in memory
+//! that does not grow with the file. symphonia reads the containers and most codecs; Opus and AAC
+//! have decoders of their own. Nothing here opens a file, and no byte of one is trusted.
+
+mod aac;
+mod codec;
+mod mp4;
+mod open;
+mod opus;
+mod sniff;
+mod source;
+mod wav;
+
+use std::io::{ErrorKind, Read, Seek};
+
+use symphonia::core::errors::Error as Fault;
+use symphonia::core::formats::FormatReader;
+use symphonia::core::packet::Packet;
+
+use crate::audio::{Converter, Pcm, Waveform};
+use crate::error::{Error, Result};
+use codec::{Codec, Container};
+use open::Opened;
+
+/// Faults of the container in a row after which the rest is given up.
+const MAX_FAULTS: usize = 16;
+/// Packets in a row without a byte after which the rest is given up.
+const MAX_EMPTY: usize = 10_000;
+
+/// Decodes a whole file. `hint` is the file's extension, if there is one; the content decides.
+///
+/// A file that breaks off gives what is there; frames that can't be decoded are left out.
+///
+/// # Errors
+///
+/// A format or codec that can't be decoded, a file with no audio, and failing reads.
+pub fn decode<S>(source: S, hint: Option<&str>) -> Result<Waveform>
+where
+    S: Read + Seek + Send + 'static,
+{
+    let mut reader = MediaReader::open(source, hint)?;
+    let mut samples = Vec::new();
+    while let Some(block) = reader.next_block()? {
+        samples.extend_from_slice(block);
+    }
+    Ok(Waveform::new(samples))
+}
+
+/// Decodes a file block by block.
+pub struct MediaReader {
+    format: Box<dyn FormatReader>,
+    track_id: u32,
+    codec: Codec,
+    converter: Converter,
+    trim: Trim,
+    container: Container,
+    duration: Option<f64>,
+    block: Vec<f32>,
+    /// The first packet that failed, in words.
+    complaint: Option<String>,
+    any_decoded: bool,
+    at_end: bool,
+}
+
+impl MediaReader {
+    /// Finds out what `source` is and which of its tracks is the first with audio.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`].
+    pub fn open<S>(source: S, hint: Option<&str>) -> Result<Self>
+    where
+        S: Read + Seek + Send + 'static,
+    {
+        let opened = open::open(source, hint)?;
+        let Opened {
+            format,
+            track,
+            codec,
+            edit,
+            container,
+        } = opened;
+        let claimed = track.duration.zip(track.time_base).and_then(|(duration, base)| {
+            let time = base.calc_duration(duration)?;
+            Some(time.as_secs_f64())
+        });
+        let trim = match edit {
+            Some(edit) => Trim::Seconds(edit.start, edit.duration),
+            None => Trim::Frames(codec.delay(), None),
+        };
+        Ok(Self {
+            format,
+            track_id: track.id,
+            codec,
+            converter: Converter::new(),
+            trim,
+            container,
+            duration: edit.and_then(|edit| edit.duration).or(claimed),
+            block: Vec::new(),
+            complaint: None,
+            any_decoded: false,
+            at_end: false,
+        })
+    }
+
+    /// What the container claims in seconds: a hint for a progress bar, wrong in broken files.
+    pub fn duration(&self) -> Option<f64> {
+        self.duration.filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
+    }
+
+    /// The next samples, mono at 16 kHz: never empty, `None` at the end. (n_samples)
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`].
+    pub fn next_block(&mut self) -> Result<Option<&[f32]>> {
+        self.block.clear();
+        while self.block.is_empty() && !self.at_end {
+            match self.next_packet()? {
+                Some(packet) => self.take(&packet)?,
+                None => {
+                    self.at_end = true;
+                    self.converter.finish(&mut self.block)?;
+                    if let Some(complaint) = self.complaint.take().filter(|_| !self.any_decoded) {
+                        return Err(Error::Audio(format!(
+                            "no audio could be decoded, the file is broken ({complaint})"
+                        )));
+                    }
+                }
+            }
+        }
+        Ok(Some(&self.block[..]).filter(|block| !block.is_empty()))
+    }
+
+    fn take(&mut self, packet: &Packet) -> Result<()> {
+        if let Err(complaint) = self.codec.decode(packet) {
+            self.complaint.get_or_insert(complaint);
+            return Ok(());
+        }
+        self.any_decoded = true;
+        let Pcm { interleaved, layout, sample_rate, rounding } = self.codec.pcm();
+        let channels = layout.channels().max(1);
+        let n_frames = interleaved.len() / channels;
+        let after = match self.codec.ignores_trim() {
+            true => usize::try_from(packet.trim_end.get()).unwrap_or(usize::MAX),
+            false => 0,
+        };
+        let kept = self.trim.keep(n_frames, sample_rate, after);
+        let interleaved = &interleaved[kept.start * channels..kept.end * channels];
+        self.converter
+            .push(interleaved, layout, sample_rate, rounding, &mut self.block)
+    }
+
+    /// The track's next packet; what ends a file early ends it here.
+    fn next_packet(&mut self) -> Result<Option<Packet>> {
+        let (mut faults, mut empty) = (0, 0);
+        loop {
+            match self.format.next_packet() {
+                Ok(None) => return Ok(None),
+                Ok(Some(packet)) if packet.track_id != self.track_id => {}
+                Ok(Some(packet)) if packet.data.is_empty() => {
+                    empty += 1;
+                    if empty > MAX_EMPTY {
+                        return Ok(None);
+                    }
+                }
+                Ok(Some(packet)) => return Ok(Some(packet)),
+                Err(Fault::ResetRequired) => {
+                    faults += 1;
+                    let (track, codec) = open::choose(&*self.format, self.container)?;
+                    self.trim = Trim::Frames(codec.delay(), None);
+                    (self.track_id, self.codec) = (track.id, codec);
+                }
+                Err(Fault::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                    self.complaint.get_or_insert(error.to_string());
+                    return Ok(None);
+                }
+                Err(Fault::IoError(error)) => return Err(Error::Io(error)),
+                Err(fault) => {
+                    self.complaint.get_or_insert(fault.to_string());
+                    faults += 1;
+                }
+            }
+            if faults > MAX_FAULTS {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// What an encoder added in front and at the end, still to be left out.
+enum Trim {
+    /// Seconds to skip and to keep, while the sample rate is not known.
+    Seconds(f64, Option<f64>),
+    /// Frames to skip and to keep.
+    Frames(u64, Option<u64>),
+}
+
+impl Trim {
+    /// Which of a block's frames count; `after` of them at its end do not.
+    fn keep(&mut self, n_frames: usize, sample_rate: u32, after: usize) -> std::ops::Range<usize> {
+        if let Self::Seconds(start, duration) = self {
+            let frames = |seconds: f64| (seconds * f64::from(sample_rate)).round() as u64;
+            *self = Self::Frames(frames(*start), duration.map(frames));
+        }
+        let Self::Frames(skip, keep) = self else {
+            return 0..n_frames;
+        };
+        let start = n_frames.min(usize::try_from(*skip).unwrap_or(usize::MAX));
+        *skip -= start as u64;
+        let mut end = n_frames.saturating_sub(after).max(start);
+        if let Some(keep) = keep {
+            end = end.min(start + usize::try_from(*keep).unwrap_or(n_frames).min(n_frames - start));
+            *keep -= (end - start) as u64;
+        }
+        start..end
+    }
+}

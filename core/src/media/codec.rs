@@ -1,0 +1,161 @@
+//! One track's packets to interleaved samples, by whichever decoder knows its codec.
+
+use symphonia::core::audio::{Channels, GenericAudioBufferRef as Buffer, Position};
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_OPUS};
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::packet::Packet;
+
+use super::aac::Aac;
+use super::opus::{self, Opus};
+use super::sniff::codec_name;
+use crate::audio::{Layout, MAX_CHANNELS, Pcm, Rounding, Speaker};
+use crate::error::{Error, Result};
+
+/// What a container leaves unsaid.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Container {
+    /// Where the channels stand: take ffmpeg's order for their number.
+    pub(super) guess_layout: bool,
+    /// Everything: a bare stream of frames can't speak of delays.
+    pub(super) is_bare: bool,
+}
+
+enum Decoder {
+    Symphonia(Box<dyn AudioDecoder>),
+    Opus(Opus),
+    Aac(Aac),
+}
+
+/// A track's decoder and the samples of its last packet.
+pub(super) struct Codec {
+    decoder: Decoder,
+    interleaved: Vec<f32>,
+    layout: Layout,
+    sample_rate: u32,
+    rounding: Rounding,
+    container: Container,
+}
+
+impl Codec {
+    /// # Errors
+    ///
+    /// A codec nothing here can decode, by name.
+    pub(super) fn new(params: &AudioCodecParameters, container: Container) -> Result<Self> {
+        let extra = params.extra_data.as_deref();
+        let channels = params.channels.as_ref().map_or(0, Channels::count);
+        let decoder = match params.codec {
+            CODEC_ID_OPUS => Decoder::Opus(Opus::new(extra, channels)?),
+            CODEC_ID_AAC => Decoder::Aac(Aac::new(extra, params.sample_rate, channels)?),
+            other => {
+                let codecs = symphonia::default::get_codecs();
+                let options = AudioDecoderOptions::default();
+                let made = codecs.make_audio_decoder(params, &options);
+                Decoder::Symphonia(made.map_err(|error| {
+                    Error::Audio(format!(
+                        "audio in the codec `{}` can't be decoded here ({error}): convert it first, \
+                         for example with `ffmpeg -i IN OUT.flac`",
+                        codec_name(other)
+                    ))
+                })?)
+            }
+        };
+        Ok(Self {
+            decoder,
+            interleaved: Vec::new(),
+            layout: Layout::of_count(1),
+            sample_rate: 0,
+            rounding: Rounding::Even,
+            container,
+        })
+    }
+
+    /// Samples per channel in front that are not the recording's, where the container does not say.
+    ///
+    /// Opus counts them in its header. A frame of AAC and the two filter banks of MPEG layers I and
+    /// II are late by as much as any encoder and decoder must be.
+    pub(super) fn delay(&self) -> u64 {
+        match &self.decoder {
+            Decoder::Opus(opus) => opus.pre_skip.into(),
+            Decoder::Aac(_) if self.container.is_bare => 1024,
+            Decoder::Symphonia(decoder) if self.container.is_bare => match decoder.codec_params().codec {
+                CODEC_ID_MP1 | CODEC_ID_MP2 => 481,
+                _ => 0,
+            },
+            _ => 0,
+        }
+    }
+
+    /// Whether trimming what a packet is marked with is left to the caller.
+    pub(super) fn ignores_trim(&self) -> bool {
+        matches!(self.decoder, Decoder::Opus(_))
+    }
+
+    /// Decodes a packet; on an error, in words, it has no samples and the next may be tried.
+    pub(super) fn decode(&mut self, packet: &Packet) -> Result<(), String> {
+        self.interleaved.clear();
+        match &mut self.decoder {
+            Decoder::Opus(opus) => {
+                opus.decode(&packet.data, &mut self.interleaved)?;
+                self.layout = opus.layout().clone();
+                self.sample_rate = opus::SAMPLE_RATE;
+            }
+            Decoder::Aac(aac) => {
+                aac.decode(&packet.data, &mut self.interleaved)?;
+                self.layout = aac.layout().clone();
+                self.sample_rate = aac.sample_rate();
+            }
+            Decoder::Symphonia(decoder) => {
+                let buffer = decoder.decode(packet).map_err(|error| error.to_string())?;
+                let spec = buffer.spec();
+                let channels = spec.channels().count();
+                if channels == 0 || channels > MAX_CHANNELS {
+                    return Err(format!("a frame of `{channels}` channels"));
+                }
+                self.sample_rate = spec.rate();
+                self.layout = match spec.channels() {
+                    Channels::Positioned(set) if !self.container.guess_layout => positioned(*set),
+                    _ => Layout::of_count(channels),
+                };
+                self.rounding = match buffer {
+                    Buffer::S24(_) | Buffer::S32(_) | Buffer::U24(_) | Buffer::U32(_) => Rounding::Down,
+                    Buffer::F32(_) | Buffer::F64(_) => Rounding::Even,
+                    _ => Rounding::Up,
+                };
+                buffer.copy_to_vec_interleaved(&mut self.interleaved);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the last packet held.
+    pub(super) fn pcm(&self) -> Pcm<'_> {
+        Pcm {
+            interleaved: &self.interleaved,
+            layout: &self.layout,
+            sample_rate: self.sample_rate,
+            rounding: self.rounding,
+        }
+    }
+}
+
+fn positioned(set: Position) -> Layout {
+    if set.bits().count_ones() == 1 {
+        return Layout::of_count(1);
+    }
+    let front = Position::FRONT_LEFT
+        | Position::FRONT_RIGHT
+        | Position::FRONT_LEFT_CENTER
+        | Position::FRONT_RIGHT_CENTER;
+    let surround = Position::REAR_LEFT
+        | Position::REAR_RIGHT
+        | Position::REAR_CENTER
+        | Position::SIDE_LEFT
+        | Position::SIDE_RIGHT;
+    let speaker = |position: Position| match position {
+        Position::FRONT_CENTER => Speaker::Centre,
+        p if front.contains(p) => Speaker::Front,
+        p if surround.contains(p) => Speaker::Surround,
+        _ => Speaker::Silent,
+    };
+    Layout::new(set.iter().map(speaker).collect())
+}
