@@ -75,13 +75,7 @@ impl MediaReader {
         S: Read + Seek + Send + 'static,
     {
         let opened = open::open(source, hint)?;
-        let Opened {
-            format,
-            track,
-            codec,
-            edit,
-            container,
-        } = opened;
+        let Opened { format, track, codec, edit, container } = opened;
         let claimed = track.duration.zip(track.time_base).and_then(|(duration, base)| {
             let time = base.calc_duration(duration)?;
             Some(time.as_secs_f64())
@@ -149,8 +143,7 @@ impl MediaReader {
         };
         let kept = self.trim.keep(n_frames, sample_rate, after);
         let interleaved = &interleaved[kept.start * channels..kept.end * channels];
-        self.converter
-            .push(interleaved, layout, sample_rate, rounding, &mut self.block)
+        self.converter.push(interleaved, layout, sample_rate, rounding, &mut self.block)
     }
 
     /// The track's next packet; what ends a file early ends it here.

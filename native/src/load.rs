@@ -134,11 +134,7 @@ pub fn load_files(files: &ModelFiles, device: &Device, dtype: Option<DType>) -> 
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_parts(
-    files: &ModelFiles,
-    device: &Device,
-    dtype: Option<DType>,
-) -> Result<(Whisper, Tokenizer)> {
+pub fn load_parts(files: &ModelFiles, device: &Device, dtype: Option<DType>) -> Result<(Whisper, Tokenizer)> {
     let dims = ModelDimensions::from_json(&read(&files.config)?)?;
     let generation_config = files.generation_config.as_deref().map(read).transpose()?;
     let heads = alignment_heads(&dims, generation_config.as_deref())?;

@@ -77,7 +77,9 @@ pub fn quantise(from: &Path, to: &Path, recipe: Recipe) -> Result<u64> {
         .with_context(|| format!("could not write `{}`", weights.display()))?;
     out.as_file().sync_all()?;
     out.persist(&weights)?;
-    for path in [Some(&files.config), files.generation_config.as_ref(), Some(&files.tokenizer)].into_iter().flatten() {
+    for path in
+        [Some(&files.config), files.generation_config.as_ref(), Some(&files.tokenizer)].into_iter().flatten()
+    {
         copy_json(path, to)?;
     }
     Ok(fs::metadata(&weights)?.len())

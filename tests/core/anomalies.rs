@@ -10,7 +10,8 @@ fn word(word: &str, start: f64, end: f64, probability: f64) -> Word {
 
 /// A segment of good words, half a second each.
 fn said(start: f64, n: usize) -> Segment {
-    let words: Vec<Word> = (0..n).map(|i| start + 0.5 * i as f64).map(|t| word(" so", t, t + 0.5, 0.9)).collect();
+    let words: Vec<Word> =
+        (0..n).map(|i| start + 0.5 * i as f64).map(|t| word(" so", t, t + 0.5, 0.9)).collect();
     Segment { start, end: start + 0.5 * n as f64, words: Some(words), ..Default::default() }
 }
 

@@ -35,7 +35,7 @@ fn sizes_that_do_not_fit_together_are_refused() {
         ("max_target_positions", 0),
         ("decoder_layers", 0),
         ("d_model", 0),
-        ("d_model", 1 << 40),
+        ("d_model", 1 << 30),
     ] {
         let mut config = base();
         config[key] = value.into();

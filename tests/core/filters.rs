@@ -1,6 +1,8 @@
 //! The rules, as tables of what was sampled and what may follow.
 
-use candle_whisper_core::decoding::filters::{ApplyTimestampRules, LogitFilter, SuppressBlank, SuppressTokens};
+use candle_whisper_core::decoding::filters::{
+    ApplyTimestampRules, LogitFilter, SuppressBlank, SuppressTokens,
+};
 
 use crate::data::tokenizer;
 

@@ -127,7 +127,8 @@ fn slow_attention(q: &[f32], k: &[f32], v: &[f32], c: &Case, causal: bool) -> Ve
     for row in 0..c.b * c.t_q * c.n_head {
         let (b, i, h) = (row / (c.t_q * c.n_head), row / c.n_head % c.t_q, row % c.n_head);
         let visible = if causal { c.t_k - c.t_q + i + 1 } else { c.t_k };
-        let at = |x: &[f32], t_len: usize, t: usize, e: usize| f64::from(x[(b * t_len + t) * n + h * c.d + e]);
+        let at =
+            |x: &[f32], t_len: usize, t: usize, e: usize| f64::from(x[(b * t_len + t) * n + h * c.d + e]);
         let score = |j: usize| (0..c.d).map(|e| at(q, c.t_q, i, e) * at(k, c.t_k, j, e)).sum::<f64>();
         let scores: Vec<f64> = (0..visible).map(|j| score(j) / (c.d as f64).sqrt()).collect();
         let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -73,7 +73,13 @@ fn half_precision_computes_too() {
         let (hidden, scores) = model.cross_attention(&tokens, &xa, &[(0, 0), (3, 5)]).unwrap();
         assert_eq!(hidden.dtype(), dtype);
         assert_eq!((scores.len(), scores[1].dims()), (2, &[2, 2, 1500][..]));
-        assert_eq!(model.project(&hidden.squeeze(0).unwrap_or(hidden).narrow(1, 0, 1).unwrap().squeeze(1).unwrap()).unwrap().dtype(), DType::F32);
+        assert_eq!(
+            model
+                .project(&hidden.squeeze(0).unwrap_or(hidden).narrow(1, 0, 1).unwrap().squeeze(1).unwrap())
+                .unwrap()
+                .dtype(),
+            DType::F32
+        );
     }
 }
 

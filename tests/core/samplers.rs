@@ -1,7 +1,9 @@
 //! Greedy, sampling and beam search on rows of a few tokens.
 
 use candle_whisper_core::decoding::best_candidate;
-use candle_whisper_core::decoding::samplers::{Batch, BeamSearchDecoder, Candidate, GreedyDecoder, TokenDecoder};
+use candle_whisper_core::decoding::samplers::{
+    Batch, BeamSearchDecoder, Candidate, GreedyDecoder, TokenDecoder,
+};
 
 const EOT: u32 = 4;
 

@@ -135,7 +135,8 @@ impl Model for Scripted {
             let attempts = &self.windows[row[0] as usize];
             let attempt = &attempts[(row[1] as usize).min(attempts.len() - 1)];
             if attempt.no_speech > 0.0 {
-                logits[NO_SPEECH as usize] = (attempt.no_speech / (1.0 - attempt.no_speech) * N_VOCAB as f32).ln();
+                logits[NO_SPEECH as usize] =
+                    (attempt.no_speech / (1.0 - attempt.no_speech) * N_VOCAB as f32).ln();
             }
             if row[2] >= 0.0 {
                 let next = attempt.tokens.get(row[2] as usize).copied().unwrap_or(EOT);
@@ -156,7 +157,8 @@ impl Model for Scripted {
         let look = |i: usize| if i / 1500 * 20 / 20 == i % 1500 / 20 { 10f32 } else { 0.0 };
         let scores: Vec<f32> = (0..n * 1500).map(look).collect();
         let scores = Tensor::from_vec(scores, (1, n, 1500), &Device::Cpu)?;
-        let hidden = Tensor::new(&[0f32, 0.0, 0.0, 0.0], &Device::Cpu)?.reshape((1, 1, 4))?.repeat((1, n, 1))?;
+        let hidden =
+            Tensor::new(&[0f32, 0.0, 0.0, 0.0], &Device::Cpu)?.reshape((1, 1, 4))?.repeat((1, n, 1))?;
         Ok((hidden, vec![scores; heads.len()]))
     }
 }
@@ -227,7 +229,8 @@ fn improbable_text_is_tried_again_and_silence_is_not() {
     assert_eq!(model.prompts().len(), 1);
 
     // Without the threshold there is no silence; sure text is kept whatever it hears.
-    let options = TranscribeOptions { no_speech_threshold: None, logprob_threshold: None, ..Default::default() };
+    let options =
+        TranscribeOptions { no_speech_threshold: None, logprob_threshold: None, ..Default::default() };
     assert_eq!(Scripted::new(&[&[silent.clone()]]).run(20, options).text, " Hello world");
     let loud = Attempt { margin: 40.0, ..silent };
     assert_eq!(Scripted::new(&[&[loud]]).run(20, TranscribeOptions::default()).text, " Hello world");
@@ -246,11 +249,11 @@ fn prompts_follow_their_options() {
     let initial = Some("again".to_owned());
     assert_eq!(begins(TranscribeOptions::default()), [vec![], vec![HELLO], vec![HELLO, WORLD]]);
     let alone = TranscribeOptions { condition_on_previous_text: false, ..Default::default() };
-    assert_eq!(begins(alone.clone()), [vec![]; 3]);
+    assert_eq!(begins(alone.clone()), vec![Vec::<u32>::new(); 3]);
     let first = TranscribeOptions { initial_prompt: initial.clone(), ..alone.clone() };
     assert_eq!(begins(first), [vec![AGAIN], vec![], vec![]]);
     let carried = TranscribeOptions { initial_prompt: initial, carry_initial_prompt: true, ..alone };
-    assert_eq!(begins(carried.clone()), [vec![AGAIN]; 3]);
+    assert_eq!(begins(carried.clone()), vec![vec![AGAIN]; 3]);
     let both = TranscribeOptions { condition_on_previous_text: true, ..carried };
     assert_eq!(begins(both), [vec![AGAIN], vec![AGAIN, HELLO], vec![AGAIN, HELLO, WORLD]]);
 }
@@ -267,8 +270,10 @@ fn an_observer_can_stop_and_keeps_what_is_done() {
     let first = [T0, HELLO, T0 + 500, T0 + 500, WORLD, T0 + 1000, T0 + 1000];
     let windows: [&[Attempt]; 2] = [&[sure(&first)], &[sure(&[T0, AGAIN, T0 + 400])]];
     let stop_at = |at: fn(&Event<'_>) -> bool| {
-        let mut stop = |event: Event<'_>| if at(&event) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        let run = Scripted::new(&windows).transcriber().run(&audio(40), TranscribeOptions::default(), &mut stop);
+        let mut stop =
+            |event: Event<'_>| if at(&event) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let run =
+            Scripted::new(&windows).transcriber().run(&audio(40), TranscribeOptions::default(), &mut stop);
         run.unwrap().text
     };
     assert_eq!(stop_at(|e| matches!(e, Event::Text { .. })), "");
@@ -334,7 +339,9 @@ fn words_get_their_times_and_move_their_segment() {
 
 #[test]
 fn beams_and_samples_end_with_the_same_sure_text() {
-    for (temperature, beam_size, best_of) in [(0.0, Some(4), None), (0.4, None, Some(3)), (0.0, None, Some(5))] {
+    for (temperature, beam_size, best_of) in
+        [(0.0, Some(4), None), (0.4, None, Some(3)), (0.0, None, Some(5))]
+    {
         let mut options = TranscribeOptions { temperatures: vec![temperature], ..Default::default() };
         (options.decode.beam_size, options.decode.best_of) = (beam_size, best_of);
         let model = Scripted::new(&[&[sure(&[T0, HELLO, WORLD, T0 + 500])]]);
@@ -353,7 +360,10 @@ fn options_that_exclude_each_other_are_refused_before_any_work() {
     };
     check(|o| o.decode.patience = Some(1.0), "`patience` requires `beam_size`");
     check(|o| o.decode.length_penalty = Some(1.5), "between 0 and 1");
-    check(|o| (o.decode.beam_size, o.decode.best_of, o.temperatures) = (Some(2), Some(2), vec![]), "is empty");
+    check(
+        |o| (o.decode.beam_size, o.decode.best_of, o.temperatures) = (Some(2), Some(2), vec![]),
+        "is empty",
+    );
     check(|o| o.temperatures = vec![-1.0], "must be 0 or more");
     check(|o| o.clip_timestamps = vec![3.0, 1.0], "must end after it starts");
     check(|o| o.hallucination_silence_threshold = Some(2.0), "requires `word_timestamps`");

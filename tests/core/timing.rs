@@ -55,10 +55,17 @@ fn punctuation_merges_as_in_the_reference() {
         let mut words: Vec<WordTiming> = numbers::<String>(&case["words"])
             .into_iter()
             .enumerate()
-            .map(|(i, word)| WordTiming { word, tokens: vec![i as u32], start: 0.0, end: 0.0, probability: 1.0 })
+            .map(|(i, word)| WordTiming {
+                word,
+                tokens: vec![i as u32],
+                start: 0.0,
+                end: 0.0,
+                probability: 1.0,
+            })
             .collect();
         merge_punctuations(&mut words, prepended, appended);
-        let (texts, tokens): (Vec<String>, Vec<Vec<u32>>) = words.into_iter().map(|w| (w.word, w.tokens)).unzip();
+        let (texts, tokens): (Vec<String>, Vec<Vec<u32>>) =
+            words.into_iter().map(|w| (w.word, w.tokens)).unzip();
         assert_eq!(texts, numbers::<String>(&case["merged"]));
         assert_eq!(tokens, numbers::<Vec<u32>>(&case["tokens"]));
     }

@@ -28,7 +28,10 @@ fn characters_cut_in_two_decode_as_in_the_reference() {
         for case in golden["decode"].as_array().unwrap().iter().filter(|c| c["vocabulary"] == name) {
             let ids: Vec<u32> = numbers(&case["tokens"]);
             assert_eq!(tokenizer.decode(&ids), case["text"].as_str().unwrap());
-            assert_eq!(tokenizer.decode_with_timestamps(&ids), case["text_with_timestamps"].as_str().unwrap());
+            assert_eq!(
+                tokenizer.decode_with_timestamps(&ids),
+                case["text_with_timestamps"].as_str().unwrap()
+            );
         }
     }
 }
@@ -40,8 +43,10 @@ fn words_are_the_references() {
         let tokenizer = tokenizer(n_vocab);
         for case in golden["words"].as_array().unwrap().iter().filter(|c| c["vocabulary"] == name) {
             let language = case["language"].as_str().unwrap_or("en");
-            let (words, tokens): (Vec<String>, Vec<Vec<u32>>) =
-                tokenizer.split_to_word_tokens(&numbers::<u32>(&case["tokens"]), language).into_iter().unzip();
+            let (words, tokens): (Vec<String>, Vec<Vec<u32>>) = tokenizer
+                .split_to_word_tokens(&numbers::<u32>(&case["tokens"]), language)
+                .into_iter()
+                .unzip();
             assert_eq!(words, numbers::<String>(&case["words"]), "{name} {language}");
             assert_eq!(tokens, numbers::<Vec<u32>>(&case["word_tokens"]));
         }

@@ -16,9 +16,9 @@ use serde_json::Value;
 use crate::data::{Noise, golden, golden_f32, numbers, tokenizer};
 
 fn generated(name: &str, n: usize, scale: f32, centre: f32) -> Vec<f32> {
-    let seed = name
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let seed = name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     let mut noise = Noise(seed);
     (0..n).map(|_| centre + scale * noise.unit()).collect()
 }
@@ -105,8 +105,12 @@ fn a_batch_of_eight_is_eight_times_one() {
     let index = golden("v3/index.json");
     let (model, tokenizer) = (model(&index), tokenizer(51866));
     for beam_size in [None, Some(3)] {
-        let options =
-            DecodingOptions { language: Some("en".into()), sample_len: Some(12), beam_size, ..Default::default() };
+        let options = DecodingOptions {
+            language: Some("en".into()),
+            sample_len: Some(12),
+            beam_size,
+            ..Default::default()
+        };
         let task = DecodingTask::new(&model, &tokenizer, &options).unwrap();
         // Eight different windows: the same noise, louder each time.
         let mels: Vec<Tensor> = (0..8).map(|i| (mel(1) * (1.0 + 0.2 * f64::from(i))).unwrap()).collect();
@@ -167,7 +171,11 @@ fn rows_can_be_reordered_between_steps() {
     assert!(put_too_much(&model, &xa, &mut cache));
 }
 
-fn put_too_much(model: &Whisper, xa: &candle_whisper_core::model::AudioFeatures, cache: &mut candle_whisper_core::kv_cache::KvCache) -> bool {
+fn put_too_much(
+    model: &Whisper,
+    xa: &candle_whisper_core::model::AudioFeatures,
+    cache: &mut candle_whisper_core::kv_cache::KvCache,
+) -> bool {
     let tokens = Tensor::zeros((3, 6), DType::U32, &Device::Cpu).unwrap();
     model.decode(&tokens, xa, cache).is_err()
 }

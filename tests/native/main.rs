@@ -1,5 +1,12 @@
 //! Tests of the native crate: one module per theme, one binary.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod cli;
 mod data;
+mod flags;
+mod input;
+mod output;
 mod parity;
+mod program;
+mod run;
+mod shown;

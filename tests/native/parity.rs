@@ -41,7 +41,8 @@ impl<M: Model> Model for Remembering<M> {
 
     fn encode(&self, mel: &Tensor) -> Result<AudioFeatures> {
         // Every 17th value: enough to tell one window of a recording from another.
-        let key: Vec<u32> = mel.flatten_all()?.to_vec1::<f32>()?.iter().step_by(17).map(|x| x.to_bits()).collect();
+        let key: Vec<u32> =
+            mel.flatten_all()?.to_vec1::<f32>()?.iter().step_by(17).map(|x| x.to_bits()).collect();
         if let Some(found) = self.encoded.lock().unwrap().get(&key) {
             return Ok(found.clone());
         }
@@ -155,17 +156,34 @@ fn check(model: &str, set: &Set) {
         let ours = transcriber.run(&audio, options(&expected.mode), &mut Silent).unwrap();
         tally.rows += 1;
         if let Err(why) = compare(&ours, &expected, &mut tally) {
-            let known = NUMERICALLY_EQUAL.iter().any(|k| (k.0, k.1, k.2) == (model, &expected.id, &expected.mode));
-            println!("{model} {} {}: {why}{}", expected.id, expected.mode, if known { " (known)" } else { "" });
+            let known =
+                NUMERICALLY_EQUAL.iter().any(|k| (k.0, k.1, k.2) == (model, &expected.id, &expected.mode));
+            println!(
+                "{model} {} {}: {why}{}",
+                expected.id,
+                expected.mode,
+                if known { " (known)" } else { "" }
+            );
             if !known {
                 tally.different.push(format!("{} {}", expected.id, expected.mode));
             }
         }
     }
     ids.dedup();
-    println!("{model}: {} {} clips checked in {} runs, {} words", ids.len(), set.name, tally.rows, tally.words);
+    println!(
+        "{model}: {} {} clips checked in {} runs, {} words",
+        ids.len(),
+        set.name,
+        tally.rows,
+        tally.words
+    );
     assert!(tally.different.is_empty(), "{} runs differ: {:?}", tally.different.len(), tally.different);
-    assert!(tally.late_words * 100 <= tally.words, "{} of {} word times differ", tally.late_words, tally.words);
+    assert!(
+        tally.late_words * 100 <= tally.words,
+        "{} of {} word times differ",
+        tally.late_words,
+        tally.words
+    );
     assert!(NUMERICALLY_EQUAL.len() * 50 <= tally.rows.max(50) || set.name != "DEV");
 }
 
@@ -189,7 +207,12 @@ fn compare(ours: &Transcript, expected: &Expected, tally: &mut Tally) -> Result<
             let at = a.tokens.iter().zip(&b.tokens).take_while(|(a, b)| a == b).count();
             return Err(format!(
                 "segment {} token {at} of {}: {:?} for {:?}\n  {}\n  {}",
-                a.id, b.tokens.len(), a.tokens.get(at), b.tokens.get(at), a.text, b.text
+                a.id,
+                b.tokens.len(),
+                a.tokens.get(at),
+                b.tokens.get(at),
+                a.text,
+                b.text
             ));
         }
         let near = |x: f64, y: f64, by: f64| (x - y).abs() <= by || (x.is_nan() && y.is_nan());

@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 pub mod model;
 
 use candle_whisper_core::observer::Silent;
-use candle_whisper_core::{Transcriber, TranscribeOptions, Waveform, media};
+use candle_whisper_core::{TranscribeOptions, Transcriber, Waveform, media};
 
 /// A loaded network, ready to transcribe.
 #[wasm_bindgen]

@@ -37,12 +37,7 @@ pub(crate) struct Converter {
 
 impl Converter {
     pub(crate) fn new() -> Self {
-        Self {
-            layout: Layout::of_count(0),
-            weights: Vec::new(),
-            resampler: None,
-            mono: Vec::new(),
-        }
+        Self { layout: Layout::of_count(0), weights: Vec::new(), resampler: None, mono: Vec::new() }
     }
 
     /// Converts one block and appends what it completes to `out`.

@@ -7,9 +7,8 @@ use syom::{Channel, DecodeOptions, Decoder};
 use crate::audio::{Layout, Speaker};
 use crate::error::{Error, Result};
 
-const RATES: [u32; 13] = [
-    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
-];
+const RATES: [u32; 13] =
+    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 
 /// A decoder for one track.
 pub(super) struct Aac {

@@ -60,13 +60,7 @@ where
     };
     let (track, codec) = choose(&*format, container)?;
     let edit = movie.edits.into_iter().find(|edit| edit.track_id == track.id);
-    Ok(Opened {
-        format,
-        track,
-        codec,
-        edit,
-        container,
-    })
+    Ok(Opened { format, track, codec, edit, container })
 }
 
 fn probe<S>(source: Source<S>, hint: Option<&str>) -> Result<Box<dyn FormatReader>, Fault>

@@ -1,0 +1,370 @@
+//! Exactly what was typed. Flags have the names and defaults of openai/whisper's command line; what they mean is
+//! for [`crate::options`] and [`crate::job`].
+
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use candle_whisper_core::Task;
+use candle_whisper_core::writers::OutputFormat;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::device::{DeviceRequest, Precision};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    every recording was transcribed
+  1    some recording was not; the others were
+  2    the command line can't be used
+  130  interrupted; what was done until then is written
+
+Where flags take True, False or None, these are words to type: `--word_timestamps True`.
+Every flag may be spelt with - for _, and shortened while it stays unique.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "candle-whisper",
+    version,
+    about = "Writes down what is said in recordings, with OpenAI's Whisper",
+    after_help = EXIT_CODES,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    infer_long_args = true
+)]
+pub struct Cli {
+    /// What to transcribe, and how.
+    #[command(flatten)]
+    pub args: Args,
+    /// Something else to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What the program does besides transcribing; a recording of such a name is `./NAME`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Print a script that completes this program's flags in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the languages that --language takes: code, tab, name
+    Languages,
+    /// Print the manual page, for `man -l -`
+    Man,
+    /// Work on model files
+    Models {
+        /// What to do.
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
+}
+
+/// What can be done with models.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ModelsCommand {
+    /// Write a smaller copy of a model: its weights as GGUF in 8 bits, the token embedding in 5
+    Quantise {
+        /// Folder of a model with safetensors
+        from: PathBuf,
+        /// Folder to write to
+        to: PathBuf,
+    },
+}
+
+/// Every flag.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Recordings to transcribe, audio or video; `-` reads one from stdin
+    #[arg(required = true, value_name = "AUDIO")]
+    pub audio: Vec<PathBuf>,
+
+    /// Name of a model in --model_dir or shipped with this program, or a folder in Hugging Face layout
+    #[arg(long, default_value = crate::models::BUNDLED, value_name = "NAME|FOLDER", help_heading = "Model")]
+    pub model: String,
+    /// Folder in which named models are looked for, each in a folder of its name
+    #[arg(long = "model_dir", value_name = "FOLDER", help_heading = "Model")]
+    pub model_dir: Option<PathBuf>,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "Model")]
+    pub device: DeviceRequest,
+    /// Number format to compute in; auto is f32 on the CPU and f16 on CUDA
+    #[arg(long, default_value = "auto", help_heading = "Model")]
+    pub dtype: Precision,
+    /// True is --dtype f16, False is --dtype f32; on the CPU f16 becomes f32
+    #[arg(long, value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Model")]
+    pub fp16: Option<bool>,
+    /// Threads to compute with on the CPU; 0 for one per core
+    #[arg(long, default_value = "0", value_name = "N", help_heading = "Model")]
+    pub threads: Maybe<usize>,
+
+    /// Folder for the outputs, each named after its recording; `-` writes to stdout. With neither -o nor -f the
+    /// plain text goes to stdout
+    #[arg(long = "output_dir", short = 'o', value_name = "FOLDER", help_heading = "Output")]
+    pub output_dir: Option<PathBuf>,
+    /// Formats of the outputs, a list between commas or the flag given again: txt, vtt, srt, tsv, json, lrc, csv;
+    /// `all` is the first five, and what -o alone means
+    #[arg(long = "output_format", short = 'f', value_name = "FORMAT", value_delimiter = ',', value_parser = formats(), help_heading = "Output")]
+    pub output_format: Vec<Formats>,
+    /// True prints each segment once it is done, False shows only the progress bar, None nothing; True where the
+    /// outputs are files
+    #[arg(
+        long,
+        value_name = "True|False|None",
+        ignore_case = true,
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    pub verbose: Option<Verbosity>,
+
+    /// Transcribe in the language spoken, or translate to English
+    #[arg(long, default_value = "transcribe", value_name = "TASK", value_parser = task(), help_heading = "Speech")]
+    pub task: Task,
+    /// Language spoken, as code or English name; None detects it
+    #[arg(long, default_value = "None", value_name = "LANGUAGE", help_heading = "Speech")]
+    pub language: Maybe<String>,
+    /// Text to prompt the first window with, such as names and their spelling
+    #[arg(long = "initial_prompt", value_name = "TEXT", help_heading = "Speech")]
+    pub initial_prompt: Option<String>,
+    /// Prompt every window with --initial_prompt
+    #[arg(long = "carry_initial_prompt", default_value = "False", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Speech")]
+    pub carry_initial_prompt: bool,
+    /// Prompt each window with the text before it
+    #[arg(long = "condition_on_previous_text", default_value = "True", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Speech")]
+    pub condition_on_previous_text: bool,
+    /// start,end,start,end,… in seconds of the stretches to transcribe; the last end may be left out
+    #[arg(
+        long = "clip_timestamps",
+        default_value = "0",
+        value_name = "SECONDS",
+        allow_hyphen_values = true,
+        help_heading = "Speech"
+    )]
+    pub clip_timestamps: String,
+
+    /// Temperature to sample at; 0 takes the most probable
+    #[arg(
+        long,
+        default_value_t = 0.0,
+        value_name = "T",
+        allow_negative_numbers = true,
+        help_heading = "Decoding"
+    )]
+    pub temperature: f64,
+    /// Candidates at temperatures above 0
+    #[arg(
+        long = "best_of",
+        default_value = "5",
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Decoding"
+    )]
+    pub best_of: Maybe<usize>,
+    /// Beams at temperature 0; None decodes greedily
+    #[arg(
+        long = "beam_size",
+        default_value = "5",
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Decoding"
+    )]
+    pub beam_size: Maybe<usize>,
+    /// Beam search ends after beam_size × patience candidates (arXiv 2204.05424); None is 1
+    #[arg(
+        long,
+        default_value = "None",
+        value_name = "P",
+        allow_negative_numbers = true,
+        help_heading = "Decoding"
+    )]
+    pub patience: Maybe<f64>,
+    /// Alpha, 0 to 1, of Google NMT's length penalty (arXiv 1609.08144); None divides by the length
+    #[arg(
+        long = "length_penalty",
+        default_value = "None",
+        value_name = "ALPHA",
+        allow_negative_numbers = true,
+        help_heading = "Decoding"
+    )]
+    pub length_penalty: Maybe<f64>,
+    /// Token ids never to sample, between commas; -1 stands for most special characters, None for no id
+    #[arg(
+        long = "suppress_tokens",
+        default_value = "-1",
+        value_name = "IDS",
+        allow_hyphen_values = true,
+        help_heading = "Decoding"
+    )]
+    pub suppress_tokens: Maybe<String>,
+    /// Step from one temperature to the next when a decoding fails; None tries only one
+    #[arg(
+        long = "temperature_increment_on_fallback",
+        default_value = "0.2",
+        value_name = "STEP",
+        allow_negative_numbers = true,
+        help_heading = "Decoding"
+    )]
+    pub temperature_increment_on_fallback: Maybe<f64>,
+    /// A decoding whose text compresses better has failed; None turns this off
+    #[arg(
+        long = "compression_ratio_threshold",
+        default_value = "2.4",
+        value_name = "RATIO",
+        allow_negative_numbers = true,
+        help_heading = "Decoding"
+    )]
+    pub compression_ratio_threshold: Maybe<f64>,
+    /// A decoding with a lower mean log-probability has failed; None turns this off
+    #[arg(
+        long = "logprob_threshold",
+        default_value = "-1.0",
+        value_name = "LOGPROB",
+        allow_negative_numbers = true,
+        help_heading = "Decoding"
+    )]
+    pub logprob_threshold: Maybe<f64>,
+    /// A failed decoding more probably silent than this is silence; None turns this off
+    #[arg(
+        long = "no_speech_threshold",
+        default_value = "0.6",
+        value_name = "P",
+        allow_negative_numbers = true,
+        help_heading = "Decoding"
+    )]
+    pub no_speech_threshold: Maybe<f64>,
+    /// Where the random numbers of sampling start
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Decoding")]
+    pub seed: u64,
+
+    /// Find the times of words
+    #[arg(long = "word_timestamps", default_value = "False", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Words")]
+    pub word_timestamps: bool,
+    /// Punctuation that belongs to the next word
+    #[arg(long = "prepend_punctuations", default_value = PREPEND, value_name = "CHARS", allow_hyphen_values = true, help_heading = "Words")]
+    pub prepend_punctuations: String,
+    /// Punctuation that belongs to the word before
+    #[arg(long = "append_punctuations", default_value = APPEND, value_name = "CHARS", allow_hyphen_values = true, help_heading = "Words")]
+    pub append_punctuations: String,
+    /// Skip silences longer than this (seconds) around what looks made up; needs --word_timestamps True
+    #[arg(
+        long = "hallucination_silence_threshold",
+        default_value = "None",
+        value_name = "SECONDS",
+        allow_negative_numbers = true,
+        help_heading = "Words"
+    )]
+    pub hallucination_silence_threshold: Maybe<f64>,
+    /// Underline each word as it is spoken, in srt and vtt; needs --word_timestamps True
+    #[arg(long = "highlight_words", default_value = "False", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Words")]
+    pub highlight_words: bool,
+    /// Most characters in a line of srt and vtt; needs --word_timestamps True
+    #[arg(
+        long = "max_line_width",
+        default_value = "None",
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Words"
+    )]
+    pub max_line_width: Maybe<usize>,
+    /// Most lines in a cue of srt and vtt; needs --max_line_width
+    #[arg(
+        long = "max_line_count",
+        default_value = "None",
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Words"
+    )]
+    pub max_line_count: Maybe<usize>,
+    /// Most words in a line of srt and vtt, where --max_line_width is not given; needs --word_timestamps True
+    #[arg(
+        long = "max_words_per_line",
+        default_value = "None",
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Words"
+    )]
+    pub max_words_per_line: Maybe<usize>,
+}
+
+const BOOL: &str = "True|False";
+const PREPEND: &str = "\"'“¿([{-";
+const APPEND: &str = "\"'.。,，!！?？:：”)]}、";
+
+/// A value, or the word None.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Maybe<T>(pub Option<T>);
+
+impl<T: FromStr> FromStr for Maybe<T> {
+    type Err = T::Err;
+
+    fn from_str(typed: &str) -> Result<Self, T::Err> {
+        if typed.eq_ignore_ascii_case("none") {
+            return Ok(Self(None));
+        }
+        typed.parse().map(|value| Self(Some(value)))
+    }
+}
+
+/// What is shown while a recording is transcribed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Verbosity {
+    /// Segments and the progress bar.
+    #[value(name = "True")]
+    Segments,
+    /// The progress bar.
+    #[value(name = "False")]
+    Bar,
+    /// Nothing.
+    #[value(name = "None")]
+    Nothing,
+}
+
+/// One item of `--output_format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Formats {
+    /// The five of openai/whisper.
+    All,
+    /// One by name.
+    One(OutputFormat),
+}
+
+fn formats() -> impl TypedValueParser<Value = Formats> {
+    let names = OutputFormat::ALL.map(OutputFormat::name);
+    PossibleValuesParser::new(names.into_iter().chain(["all"])).map(|name| match name.parse() {
+        Ok(format) => Formats::One(format),
+        Err(_) => Formats::All,
+    })
+}
+
+fn boolean() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new(["True", "False"]).map(|word| word.eq_ignore_ascii_case("true"))
+}
+
+fn task() -> impl TypedValueParser<Value = Task> {
+    PossibleValuesParser::new(["transcribe", "translate"]).try_map(|word| {
+        Ok::<_, Infallible>(match word.as_str() {
+            "translate" => Task::Translate,
+            _ => Task::Transcribe,
+        })
+    })
+}
+
+/// The definition of the command line, with `-` accepted for each `_`.
+pub fn command() -> clap::Command {
+    Cli::command().mut_args(|arg| {
+        let dashed = arg.get_long().filter(|long| long.contains('_')).map(|long| long.replace('_', "-"));
+        match dashed {
+            Some(dashed) => arg.alias(dashed),
+            None => arg,
+        }
+    })
+}
+
+/// Reads the command line; the error also stands for `--help` and `--version`.
+pub fn parse(typed: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&command().try_get_matches_from(typed)?)
+}

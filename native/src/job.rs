@@ -1,0 +1,129 @@
+//! Everything that was typed, checked and turned into what the work needs. No file is read and nothing is made
+//! before this is whole.
+
+use std::path::{Path, PathBuf};
+
+use candle_whisper_core::TranscribeOptions;
+use candle_whisper_core::writers::OutputFormat;
+
+use crate::cli::{Args, Formats, Verbosity};
+use crate::device::{DeviceRequest, Precision};
+use crate::input::Input;
+use crate::models;
+use crate::options::{BadUsage, subtitle_options, transcribe_options};
+use crate::output::{Outputs, Place};
+use crate::progress::{Lines, Show};
+
+/// What to do.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Recordings, in the order in which to transcribe them.
+    pub inputs: Vec<Input>,
+    /// The model's folder.
+    pub model: PathBuf,
+    /// Where to compute.
+    pub device: DeviceRequest,
+    /// In which number format.
+    pub precision: Precision,
+    /// Threads of the CPU; 0 for one per core.
+    pub threads: usize,
+    /// How to transcribe.
+    pub options: TranscribeOptions,
+    /// Where the transcripts go.
+    pub outputs: Outputs,
+    /// What to show meanwhile.
+    pub show: Show,
+    /// What to say before the work begins.
+    pub warnings: Vec<String>,
+}
+
+/// Which streams are terminals.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terminals {
+    /// Where transcripts go.
+    pub stdout: bool,
+    /// Where words and the progress bar go.
+    pub stderr: bool,
+}
+
+impl Job {
+    /// Checks the flags; the error names the one that can't be used.
+    pub fn new(args: &Args, terminals: Terminals) -> Result<Self, BadUsage> {
+        let options = transcribe_options(args)?;
+        let (subtitles, warnings) = subtitle_options(args)?;
+        let outputs = Outputs { place: place(args), formats: formats(args), subtitles };
+        let inputs: Vec<Input> = args.audio.iter().cloned().map(Input::from).collect();
+        outputs.check(&inputs)?;
+        Ok(Self {
+            precision: precision(args)?,
+            model: models::locate(&args.model, args.model_dir.as_deref())?,
+            device: args.device,
+            threads: args.threads.0.unwrap_or(0),
+            show: show(args.verbose, &outputs.place, terminals),
+            inputs,
+            options,
+            outputs,
+            warnings,
+        })
+    }
+}
+
+/// With neither flag, one wants to read the text, not to find five files.
+fn place(args: &Args) -> Place {
+    match args.output_dir.as_deref() {
+        Some(folder) if folder == Path::new("-") => Place::Stdout,
+        Some(folder) => Place::Folder(folder.into()),
+        None if args.output_format.is_empty() => Place::Stdout,
+        None => Place::Folder(".".into()),
+    }
+}
+
+fn formats(args: &Args) -> Vec<OutputFormat> {
+    if args.output_format.is_empty() {
+        return match place(args) {
+            Place::Stdout => vec![OutputFormat::Txt],
+            Place::Folder(_) => OutputFormat::REFERENCE.into(),
+        };
+    }
+    let mut formats = Vec::new();
+    for item in &args.output_format {
+        let named = match item {
+            Formats::All => OutputFormat::REFERENCE.as_slice(),
+            Formats::One(format) => std::slice::from_ref(format),
+        };
+        for format in named {
+            if !formats.contains(format) {
+                formats.push(*format);
+            }
+        }
+    }
+    formats
+}
+
+fn precision(args: &Args) -> Result<Precision, BadUsage> {
+    let Some(fp16) = args.fp16 else {
+        return Ok(args.dtype);
+    };
+    let meant = if fp16 { Precision::F16 } else { Precision::F32 };
+    if args.dtype != Precision::Auto && args.dtype != meant {
+        return Err(BadUsage::new("`--fp16` and `--dtype` say different things"));
+    }
+    Ok(meant)
+}
+
+/// The reference prints segments to stdout, which is right as long as stdout carries nothing else.
+fn show(verbose: Option<Verbosity>, place: &Place, terminals: Terminals) -> Show {
+    let to_stdout = *place == Place::Stdout;
+    let lines = if to_stdout { Lines::Stderr } else { Lines::Stdout };
+    let (lines, segments) = match verbose {
+        Some(Verbosity::Segments) => (lines, true),
+        Some(Verbosity::Bar) => (lines, false),
+        Some(Verbosity::Nothing) => (Lines::Nowhere, false),
+        None if !to_stdout => (lines, true),
+        // Where both are the same screen, the text would be on it twice.
+        None if terminals.stderr && !terminals.stdout => (lines, true),
+        None => (Lines::Nowhere, false),
+    };
+    let bar = terminals.stderr && verbose != Some(Verbosity::Nothing);
+    Show { bar, lines, segments }
+}

@@ -1,0 +1,155 @@
+//! What a transcription says of itself, shown: a bar on stderr with the speed and the time left, and the lines that
+//! openai/whisper prints. It also passes on the wish to stop.
+
+use std::io::ErrorKind;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use candle_whisper_core::writers::format_timestamp;
+use candle_whisper_core::{Event, Observer, Segment, audio, languages};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use crate::interrupt::Stop;
+
+/// What to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Show {
+    /// The progress bar, on stderr.
+    pub bar: bool,
+    /// Where lines go.
+    pub lines: Lines,
+    /// Whether each segment is a line.
+    pub segments: bool,
+}
+
+/// Where lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// Nowhere.
+    Nowhere,
+    /// stdout, as the reference does.
+    Stdout,
+    /// stderr, while stdout carries the transcript.
+    Stderr,
+}
+
+/// Shows one recording's progress.
+pub struct Display<'a> {
+    show: Show,
+    stop: &'a Stop,
+    bar: ProgressBar,
+    seek: usize,
+    stopped: bool,
+}
+
+impl<'a> Display<'a> {
+    /// For a recording of `duration` seconds.
+    pub fn new(show: Show, duration: f64, stop: &'a Stop) -> Self {
+        let frames = (duration * audio::FRAMES_PER_SECOND as f64) as u64;
+        let bar = if show.bar {
+            let bar = ProgressBar::with_draw_target(Some(frames), ProgressDrawTarget::stderr());
+            bar.set_style(style());
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        Self { show, stop, bar, seek: 0, stopped: false }
+    }
+
+    /// Takes the bar away; gives the second at which the work was cut short, if it was.
+    pub fn finish(self) -> Option<f64> {
+        self.bar.finish_and_clear();
+        self.stopped.then(|| seconds(self.seek as u64))
+    }
+
+    /// A line without time, such as the language.
+    pub fn line(&mut self, line: &str) {
+        let lines = self.show.lines;
+        let written = self.bar.suspend(|| match lines {
+            Lines::Nowhere => Ok(()),
+            Lines::Stdout => writeln!(std::io::stdout().lock(), "{line}"),
+            Lines::Stderr => writeln!(std::io::stderr().lock(), "{line}"),
+        });
+        // Who closed the stream does not want lines; the files are made all the same.
+        if written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+            self.show.lines = Lines::Nowhere;
+        }
+    }
+
+    fn segment(&mut self, segment: &Segment) {
+        if self.show.segments {
+            let time = |seconds| format_timestamp(seconds, false, '.');
+            let (start, end) = (time(segment.start), time(segment.end));
+            self.line(&format!("[{start} --> {end}] {}", segment.text));
+        }
+    }
+}
+
+impl Observer for Display<'_> {
+    fn event(&mut self, event: Event<'_>) -> ControlFlow<()> {
+        match event {
+            Event::Language { code, .. } => {
+                let name = languages::name_of(code).unwrap_or(code);
+                self.line(&format!("Detected language: {}", title(name)));
+            }
+            Event::Segment(segment) => self.segment(segment),
+            Event::Window { seek, content_frames } => {
+                self.seek = seek.min(content_frames);
+                self.bar.set_length(content_frames as u64);
+                self.bar.set_position(self.seek as u64);
+            }
+            _ => {}
+        }
+        if self.stop.asked() {
+            self.stopped = true;
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Python's `str.title`, as far as names of languages need it.
+fn title(name: &str) -> String {
+    let words = name.split(' ').map(|word| {
+        let mut chars = word.chars();
+        chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+fn seconds(frames: u64) -> f64 {
+    frames as f64 / audio::FRAMES_PER_SECOND as f64
+}
+
+fn style() -> ProgressStyle {
+    let clock = |frames: u64| {
+        let seconds = frames / audio::FRAMES_PER_SECOND as u64;
+        let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+        let hours = if hours > 0 { format!("{hours}:") } else { String::new() };
+        format!("{hours}{minutes:02}:{:02}", seconds % 60)
+    };
+    let speed = |state: &ProgressState| seconds(state.pos()) / state.elapsed().as_secs_f64().max(1e-3);
+    let style = ProgressStyle::with_template("{wide_bar} {at} / {of}  {speed}{left}");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    style
+        .with_key("at", move |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+            let _ = w.write_str(&clock(state.pos()));
+        })
+        .with_key("of", move |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+            let _ = w.write_str(&clock(state.len().unwrap_or(0)));
+        })
+        .with_key("speed", move |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+            if state.pos() > 0 {
+                let _ = write!(w, "{:.1}× real time", speed(state));
+            }
+        })
+        .with_key("left", move |state: &ProgressState, w: &mut dyn std::fmt::Write| {
+            let left = state.len().unwrap_or(0).saturating_sub(state.pos());
+            if state.pos() > 0 {
+                let frames = left as f64 / speed(state);
+                let _ = write!(w, ", {} left", clock(frames as u64));
+            }
+        })
+}

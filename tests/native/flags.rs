@@ -1,0 +1,248 @@
+//! What typed flags become.
+
+use candle_whisper::cli::{self, Args};
+use candle_whisper::device::{DeviceRequest, Precision};
+use candle_whisper::job::{Job, Terminals};
+use candle_whisper::options::{BadUsage, for_model, transcribe_options};
+use candle_whisper_core::options::{DecodingOptions, Task, TranscribeOptions};
+
+pub fn args(typed: &str) -> Args {
+    let words = std::iter::once("candle-whisper").chain(typed.split_whitespace());
+    match cli::parse(words.map(Into::into)) {
+        Ok(cli) => cli.args,
+        Err(error) => panic!("`{typed}`: {error}"),
+    }
+}
+
+fn refused_by_clap(typed: &str) -> String {
+    let words = std::iter::once("candle-whisper").chain(typed.split_whitespace());
+    match cli::parse(words.map(Into::into)) {
+        Ok(_) => panic!("`{typed}` was taken"),
+        Err(error) => error.to_string(),
+    }
+}
+
+pub fn job(typed: &str) -> Result<Job, BadUsage> {
+    let folder = env!("CARGO_MANIFEST_DIR");
+    Job::new(&args(&format!("--model {folder} {typed}")), Terminals::default())
+}
+
+fn refused(typed: &str) -> String {
+    match job(typed) {
+        Ok(_) => panic!("`{typed}` was taken"),
+        Err(complaint) => complaint.what,
+    }
+}
+
+fn the_reference_programs_defaults() -> TranscribeOptions {
+    TranscribeOptions {
+        clip_timestamps: vec![0.0],
+        decode: DecodingOptions { beam_size: Some(5), best_of: Some(5), ..DecodingOptions::default() },
+        ..TranscribeOptions::default()
+    }
+}
+
+#[test]
+fn no_flags_mean_the_reference_programs_defaults() {
+    assert_eq!(transcribe_options(&args("a.wav")).unwrap(), the_reference_programs_defaults());
+}
+
+#[test]
+fn each_flag_changes_what_it_names_and_nothing_else() {
+    type Change = fn(&mut TranscribeOptions);
+    let table: &[(&str, Change)] = &[
+        ("--task translate", |o| o.decode.task = Task::Translate),
+        ("--language de", |o| o.decode.language = Some("de".into())),
+        ("--language German", |o| o.decode.language = Some("de".into())),
+        ("--language cASTILIAN", |o| o.decode.language = Some("es".into())),
+        ("--language None", |_| ()),
+        ("--temperature 0.4", |o| o.temperatures = vec![0.4, 0.6000000000000001, 0.8, 1.0]),
+        ("--temperature 0.5 --temperature_increment_on_fallback None", |o| o.temperatures = vec![0.5]),
+        ("--temperature 1.5", |o| o.temperatures = vec![1.5]),
+        ("--temperature_increment_on_fallback 0.5", |o| o.temperatures = vec![0.0, 0.5, 1.0]),
+        ("--best_of None", |o| o.decode.best_of = None),
+        ("--best_of 3", |o| o.decode.best_of = Some(3)),
+        ("--beam_size None", |o| o.decode.beam_size = None),
+        ("--beam_size 2 --patience 1.5", |o| {
+            o.decode.beam_size = Some(2);
+            o.decode.patience = Some(1.5);
+        }),
+        ("--patience None", |_| ()),
+        ("--length_penalty 0.6", |o| o.decode.length_penalty = Some(0.6)),
+        ("--suppress_tokens -1,50,7", |o| o.decode.suppress_tokens = Some(vec![-1, 50, 7])),
+        ("--suppress_tokens=", |o| o.decode.suppress_tokens = None),
+        ("--suppress_tokens None", |o| o.decode.suppress_tokens = None),
+        ("--initial_prompt Candle", |o| o.initial_prompt = Some("Candle".into())),
+        ("--initial_prompt Candle --carry_initial_prompt True", |o| {
+            o.initial_prompt = Some("Candle".into());
+            o.carry_initial_prompt = true;
+        }),
+        ("--condition_on_previous_text False", |o| o.condition_on_previous_text = false),
+        ("--compression_ratio_threshold None", |o| o.compression_ratio_threshold = None),
+        ("--compression_ratio_threshold inf", |o| o.compression_ratio_threshold = Some(f64::INFINITY)),
+        ("--logprob_threshold None", |o| o.logprob_threshold = None),
+        ("--logprob_threshold -0.5", |o| o.logprob_threshold = Some(-0.5)),
+        ("--no_speech_threshold None", |o| o.no_speech_threshold = None),
+        ("--word_timestamps True", |o| o.word_timestamps = true),
+        ("--word_timestamps true", |o| o.word_timestamps = true),
+        ("--prepend_punctuations -", |o| o.prepend_punctuations = "-".into()),
+        ("--append_punctuations .,", |o| o.append_punctuations = ".,".into()),
+        ("--clip_timestamps 1.5,20,30", |o| o.clip_timestamps = vec![1.5, 20.0, 30.0]),
+        ("--clip_timestamps=", |o| o.clip_timestamps = Vec::new()),
+        ("--hallucination_silence_threshold 2", |o| o.hallucination_silence_threshold = Some(2.0)),
+        ("--hallucination_silence_threshold None", |_| ()),
+        ("--seed 7", |o| o.seed = 7),
+        ("--word-timestamps True --beam-size None", |o| {
+            o.word_timestamps = true;
+            o.decode.beam_size = None;
+        }),
+        ("--lang de --temp 1", |o| {
+            o.decode.language = Some("de".into());
+            o.temperatures = vec![1.0];
+        }),
+    ];
+    for (typed, change) in table {
+        let mut expected = the_reference_programs_defaults();
+        change(&mut expected);
+        let options = transcribe_options(&args(&format!("{typed} a.wav")));
+        assert_eq!(options.unwrap(), expected, "{typed}");
+    }
+}
+
+#[test]
+fn complaints_name_the_flag() {
+    let table = [
+        ("--highlight_words True", "--highlight_words requires --word_timestamps True"),
+        ("--max_line_count 2", "--max_line_count requires --word_timestamps True"),
+        ("--max_line_width 20", "--max_line_width requires --word_timestamps True"),
+        ("--max_words_per_line 2", "--max_words_per_line requires --word_timestamps True"),
+        ("--beam_size None --patience 2", "`--patience` requires `--beam_size` to be given"),
+        ("--patience 0", "`--patience` must be above 0, not 0"),
+        ("--beam_size 0", "`--beam_size` must be None or at least 1"),
+        ("--best_of 0", "`--best_of` must be None or at least 1"),
+        ("--length_penalty 1.5", "`--length_penalty` should be a value between 0 and 1, not 1.5"),
+        ("--length_penalty nan", "`--length_penalty` should be a value between 0 and 1, not NaN"),
+        ("--temperature -1", "`--temperature` must be 0 or above, not -1"),
+        ("--temperature nan", "`--temperature` must be 0 or above, not NaN"),
+        (
+            "--temperature_increment_on_fallback 1e-9",
+            "`--temperature_increment_on_fallback` must be None, 0 or at least 0.001",
+        ),
+        ("--logprob_threshold nan", "`--logprob_threshold` must be a number"),
+        ("--clip_timestamps 1,b", "`--clip_timestamps` takes seconds between commas, not `b`"),
+        ("--clip_timestamps 1,-2", "`--clip_timestamps` takes seconds between commas, not `-2`"),
+        ("--suppress_tokens 5,,6", "`--suppress_tokens` takes token ids between commas, not ``"),
+        ("--suppress_tokens -2", "`--suppress_tokens` takes token ids between commas, not `-2`"),
+        ("--language Klingon", "unknown language `Klingon` for `--language`"),
+        ("--fp16 True --dtype f32", "`--fp16` and `--dtype` say different things"),
+        ("-o - -f srt,vtt", "`--output_dir -` takes one `--output_format`, for stdout can hold only one"),
+        ("-o - -f srt b.wav", "`--output_dir -` with `--output_format srt` takes one recording"),
+        ("-o out x/a.mp3", "`a.wav` and `x/a.mp3` would both be written to `out/a.txt`"),
+        ("-f srt - stdin.wav -", "stdin and `stdin.wav` would both be written to `./stdin.srt`"),
+    ];
+    for (typed, complaint) in table {
+        // The recording comes first, for the one with two of a name.
+        assert_eq!(refused(&format!("a.wav {typed}")), complaint, "{typed}");
+    }
+}
+
+#[test]
+fn what_no_value_of_a_flag_can_be_is_refused_by_name() {
+    let table = [
+        ("--word_timestamps yes", "--word_timestamps"),
+        ("--beam_size -3", "--beam_size"),
+        ("--beam_size five", "--beam_size"),
+        ("--temperature hot", "--temperature"),
+        ("--task sing", "--task"),
+        ("--output_format docx", "--output_format"),
+        ("--device mps", "--device"),
+        ("--device cuda:x", "--device"),
+        ("--dtype int8", "--dtype"),
+        ("--verbose maybe", "--verbose"),
+        ("--threads -1", "--threads"),
+        ("--output x", "--output"),
+        ("--nonsense", "--nonsense"),
+    ];
+    for (typed, flag) in table {
+        let message = refused_by_clap(&format!("a.wav {typed}"));
+        assert!(message.contains(flag), "{typed}: {message}");
+    }
+}
+
+#[test]
+fn the_reference_programs_warnings_are_given() {
+    let table = [
+        ("", ""),
+        (
+            "--word_timestamps True --max_line_count 2",
+            "--max_line_count has no effect without --max_line_width",
+        ),
+        (
+            "--word_timestamps True --max_line_width 20 --max_words_per_line 2",
+            "--max_words_per_line has no effect with --max_line_width",
+        ),
+        (
+            "--word_timestamps True --task translate",
+            "Word-level timestamps on translations may not be reliable.",
+        ),
+        (
+            "--hallucination_silence_threshold 1",
+            "--hallucination_silence_threshold has no effect without --word_timestamps True",
+        ),
+        ("--carry_initial_prompt True", "--carry_initial_prompt has no effect without --initial_prompt"),
+        ("--max_line_width 0 --max_line_count None --highlight_words False", ""),
+    ];
+    for (typed, warning) in table {
+        assert_eq!(job(&format!("a.wav {typed}")).unwrap().warnings.join("\n"), warning, "{typed}");
+    }
+}
+
+#[test]
+fn devices_and_number_formats_are_read() {
+    let table = [
+        ("", DeviceRequest::Auto, Precision::Auto, 0),
+        ("--device cpu --fp16 False", DeviceRequest::Cpu, Precision::F32, 0),
+        ("--device cuda --fp16 True", DeviceRequest::Cuda(0), Precision::F16, 0),
+        ("--device cuda:3 --dtype bf16", DeviceRequest::Cuda(3), Precision::Bf16, 0),
+        ("--fp16 True --dtype f16 --threads 4", DeviceRequest::Auto, Precision::F16, 4),
+        ("--threads None", DeviceRequest::Auto, Precision::Auto, 0),
+    ];
+    for (typed, device, precision, threads) in table {
+        let job = job(&format!("a.wav {typed}")).unwrap();
+        assert_eq!((job.device, job.precision, job.threads), (device, precision, threads), "{typed}");
+    }
+}
+
+#[test]
+fn a_model_of_english_alone_hears_english() {
+    let options = transcribe_options(&args("a.wav --language fr --task translate")).unwrap();
+    let (same, warnings) = for_model(options.clone(), true);
+    assert_eq!((same, warnings.len()), (options.clone(), 0));
+    let (english, warnings) = for_model(options, false);
+    assert_eq!(english.decode.language.as_deref(), Some("en"));
+    assert_eq!(english.decode.task, Task::Transcribe);
+    assert!(warnings[0].contains("--language fr") && warnings[1].contains("--task translate"));
+    let unasked = transcribe_options(&args("a.wav")).unwrap();
+    assert_eq!(for_model(unasked, false).1, Vec::<String>::new());
+}
+
+#[test]
+fn models_are_found_by_name_in_model_dir_or_as_folders() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("base");
+    std::fs::create_dir(&folder).unwrap();
+    let dir = root.path().display();
+    let by_name = args(&format!("--model base --model_dir {dir} a.wav"));
+    assert_eq!(Job::new(&by_name, Terminals::default()).unwrap().model, folder);
+    let by_path = args(&format!("--model {} a.wav", folder.display()));
+    assert_eq!(Job::new(&by_path, Terminals::default()).unwrap().model, folder);
+
+    let refused = |typed: &str| Job::new(&args(typed), Terminals::default()).unwrap_err().what;
+    let known = refused(&format!("--model turbo --model_dir {dir} a.wav"));
+    assert_eq!(known, "model `turbo` is not on this machine, and this version can't fetch models");
+    let unknown = refused("--model ./nowhere a.wav");
+    assert_eq!(unknown, "there is no folder and no model called `./nowhere` for `--model`");
+    let file = folder.join("model.pt");
+    std::fs::write(&file, "x").unwrap();
+    assert!(refused(&format!("--model {} a.wav", file.display())).contains("is a file"));
+}

@@ -1,0 +1,137 @@
+//! The program with a model: what it writes, and that an interrupt leaves nothing by halves.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use candle_whisper_core::Transcript;
+
+use crate::data;
+
+fn jfk() -> PathBuf {
+    data::tests().join("data/jfk.flac")
+}
+
+/// Greedy `tiny.en`, which is quick.
+fn program() -> Command {
+    let model = data::tests().join("models/tiny.en");
+    assert!(model.is_dir(), "tests/models/tiny.en is missing: `tests/run native` fetches it");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_candle-whisper"));
+    command.arg("--model").arg(model).args(["--beam_size", "None", "--device", "cpu"]);
+    command.stdin(Stdio::null());
+    command
+}
+
+fn said(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+const SENTENCE: &str = "And so my fellow Americans ask not what your country can do for you\n\
+                        ask what you can do for your country\n";
+
+#[test]
+fn a_piped_transcript_is_the_text_and_nothing_else() {
+    let here = tempfile::tempdir().unwrap();
+    let output = program().current_dir(here.path()).arg(jfk()).output().unwrap();
+    assert_eq!(said(&output), (0, SENTENCE.into(), String::new()));
+    assert_eq!(names(here.path()), Vec::<String>::new());
+}
+
+#[test]
+fn stdin_is_read_as_a_recording() {
+    let mut child = program()
+        .args(["-", "-f", "json", "-o", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&fs::read(jfk()).unwrap()).unwrap();
+    let (code, stdout, stderr) = said(&child.wait_with_output().unwrap());
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let transcript: Transcript = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(transcript.text.trim(), SENTENCE.trim().replace('\n', " "));
+    assert_eq!(transcript.language, "en");
+}
+
+#[test]
+fn segments_are_printed_as_the_reference_prints_them_while_files_are_written() {
+    let out = tempfile::tempdir().unwrap();
+    let broken = out.path().join("broken.wav");
+    fs::write(&broken, "not a recording").unwrap();
+    let folder = out.path().join("texts");
+    let output = program().arg(&broken).arg(jfk()).arg("-o").arg(&folder).output().unwrap();
+    let (code, stdout, stderr) = said(&output);
+    assert_eq!(code, 1, "{stderr}");
+    let mut text = String::new();
+    for line in stdout.lines() {
+        let (times, words) = line.split_once("]  ").unwrap();
+        assert!(times.starts_with("[00:") && times.contains(" --> 00:"), "{stdout}");
+        text.extend([words, "\n"]);
+    }
+    assert_eq!(text, SENTENCE);
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("error: could not decode `") && stderr.contains("broken.wav"), "{stderr}");
+    assert_eq!(names(&folder), ["jfk.json", "jfk.srt", "jfk.tsv", "jfk.txt", "jfk.vtt"]);
+    assert_eq!(fs::read_to_string(folder.join("jfk.txt")).unwrap(), SENTENCE);
+}
+
+#[test]
+fn fp16_on_the_cpu_is_a_warning_and_another_language_too() {
+    let output = program().arg(jfk()).args(["--fp16", "True", "--language", "de"]).output().unwrap();
+    let (code, stdout, stderr) = said(&output);
+    assert_eq!((code, stdout.as_str()), (0, SENTENCE));
+    let expected = "warning: FP16 is not supported on CPU; using FP32 instead\n\
+                    warning: the model knows only English; using English instead of `--language de`\n";
+    assert_eq!(stderr, expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_keeps_what_is_done_and_leaves_no_half_file() {
+    let out = tempfile::tempdir().unwrap();
+    // Ten minutes and more of speech, so that it can't be over before the signal comes.
+    let long = out.path().join("long.wav");
+    let join = Command::new("ffmpeg")
+        .args(["-v", "error", "-stream_loop", "9", "-i"])
+        .arg(data::tests().join("data/long-72s.flac"))
+        .arg(&long)
+        .status();
+    assert!(join.unwrap().success(), "ffmpeg is needed");
+    let folder = out.path().join("texts");
+    let mut child = program()
+        .args(["--verbose", "True", "-f", "srt,json", "-o"])
+        .arg(&folder)
+        .args([long.clone(), jfk()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first line says that a window is done.
+    let mut lines = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut lines, &mut String::new()).unwrap();
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let asked = std::time::Instant::now();
+    std::io::copy(&mut lines, &mut std::io::sink()).unwrap();
+    let (code, _, stderr) = said(&child.wait_with_output().unwrap());
+    assert_eq!(code, 130, "{stderr}");
+    assert!(asked.elapsed().as_secs() < 20, "it took {:?}", asked.elapsed());
+    assert!(stderr.contains("warning: interrupted; the transcript of"), "{stderr}");
+    assert_eq!(names(&folder), ["long.json", "long.srt"]);
+    let json = fs::read(folder.join("long.json")).unwrap();
+    let transcript: Transcript = serde_json::from_slice(&json).unwrap();
+    assert!(!transcript.segments.is_empty());
+    let end = transcript.segments.last().unwrap().end;
+    assert!(end < 700.0, "{end} seconds were done: the signal came too late");
+}
