@@ -21,6 +21,7 @@ pub mod tokenizer;
 pub mod transcribe;
 pub mod transcript;
 pub mod weights;
+pub mod writers;
 
 pub use audio::Waveform;
 pub use error::{Error, Result};

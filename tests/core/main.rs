@@ -15,3 +15,4 @@ mod segments;
 mod timing;
 mod tokenizer;
 mod v3;
+mod writers;
