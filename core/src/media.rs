@@ -14,6 +14,7 @@ mod source;
 mod wav;
 
 use std::io::{ErrorKind, Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::FormatReader;
@@ -74,7 +75,7 @@ impl MediaReader {
     where
         S: Read + Seek + Send + 'static,
     {
-        let opened = open::open(source, hint)?;
+        let opened = guarded(|| open::open(source, hint))??;
         let Opened {
             format,
             track,
@@ -82,10 +83,13 @@ impl MediaReader {
             edit,
             container,
         } = opened;
-        let claimed = track.duration.zip(track.time_base).and_then(|(duration, base)| {
-            let time = base.calc_duration(duration)?;
-            Some(time.as_secs_f64())
-        });
+        let claimed = track
+            .duration
+            .zip(track.time_base)
+            .and_then(|(duration, base)| {
+                let time = base.calc_duration(duration)?;
+                Some(time.as_secs_f64())
+            });
         let trim = match edit {
             Some(edit) => Trim::Seconds(edit.start, edit.duration),
             None => Trim::Frames(codec.delay(), None),
@@ -107,7 +111,8 @@ impl MediaReader {
 
     /// What the container claims in seconds: a hint for a progress bar, wrong in broken files.
     pub fn duration(&self) -> Option<f64> {
-        self.duration.filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
+        self.duration
+            .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
     }
 
     /// The next samples, mono at 16 kHz: never empty, `None` at the end. (n_samples)
@@ -135,12 +140,17 @@ impl MediaReader {
     }
 
     fn take(&mut self, packet: &Packet) -> Result<()> {
-        if let Err(complaint) = self.codec.decode(packet) {
+        if let Err(complaint) = guarded(|| self.codec.decode(packet))? {
             self.complaint.get_or_insert(complaint);
             return Ok(());
         }
         self.any_decoded = true;
-        let Pcm { interleaved, layout, sample_rate, rounding } = self.codec.pcm();
+        let Pcm {
+            interleaved,
+            layout,
+            sample_rate,
+            rounding,
+        } = self.codec.pcm();
         let channels = layout.channels().max(1);
         let n_frames = interleaved.len() / channels;
         let after = match self.codec.ignores_trim() {
@@ -157,7 +167,7 @@ impl MediaReader {
     fn next_packet(&mut self) -> Result<Option<Packet>> {
         let (mut faults, mut empty) = (0, 0);
         loop {
-            match self.format.next_packet() {
+            match guarded(|| self.format.next_packet())? {
                 Ok(None) => return Ok(None),
                 Ok(Some(packet)) if packet.track_id != self.track_id => {}
                 Ok(Some(packet)) if packet.data.is_empty() => {
@@ -190,6 +200,19 @@ impl MediaReader {
     }
 }
 
+/// Runs what may fail in ways that a decoding library did not foresee.
+///
+/// No input is known that makes one panic in a release build; on wasm a panic still ends the program.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
+        Error::Audio(
+            "a decoding library failed on this file: convert it first, for example with \
+             `ffmpeg -i IN OUT.flac`"
+                .to_owned(),
+        )
+    })
+}
+
 /// What an encoder added in front and at the end, still to be left out.
 enum Trim {
     /// Seconds to skip and to keep, while the sample rate is not known.
@@ -212,7 +235,12 @@ impl Trim {
         *skip -= start as u64;
         let mut end = n_frames.saturating_sub(after).max(start);
         if let Some(keep) = keep {
-            end = end.min(start + usize::try_from(*keep).unwrap_or(n_frames).min(n_frames - start));
+            end = end.min(
+                start
+                    + usize::try_from(*keep)
+                        .unwrap_or(n_frames)
+                        .min(n_frames - start),
+            );
             *keep -= (end - start) as u64;
         }
         start..end

@@ -111,7 +111,8 @@ impl Resampler {
         let Some(n_block) = self.fft.as_ref().map(|fft| fft.input_frames_max()) else {
             return Ok(());
         };
-        let n_total = (u128::from(self.n_in) * SAMPLE_RATE as u128).div_ceil(self.rate.into()) as u64;
+        let n_total =
+            (u128::from(self.n_in) * SAMPLE_RATE as u128).div_ceil(self.rate.into()) as u64;
         let mut block = std::mem::take(&mut self.pending);
         while self.n_out < n_total {
             block.resize(n_block, 0.0);
