@@ -3,8 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-
-
 /// What to do with the speech.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,7 +1,21 @@
-//! Tests of the core crate.
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+//! Tests of the core crate: one module per room, one binary.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
+mod anomalies;
 mod bad_audio;
+mod compression;
+mod data;
+mod dims;
+mod filters;
 mod heap;
+mod kernels;
 mod media;
+mod mel;
+mod network;
 mod resample;
+mod samplers;
+mod scripted;
+mod segments;
+mod timing;
+mod tokenizer;
+mod v3;

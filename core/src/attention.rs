@@ -1,0 +1,137 @@
+//! Multi-head attention: over the sequence itself, and from text to audio.
+
+use candle_core::{DType, Result, Tensor};
+
+use crate::error::Result as WhisperResult;
+use crate::kernels;
+use crate::kv_cache::LayerCache;
+use crate::linear::Linear;
+use crate::weights::Weights;
+
+/// Self-attention, its three inputs projected at once.
+#[derive(Debug, Clone)]
+pub struct SelfAttention {
+    qkv: Linear,
+    out: Linear,
+    n_head: usize,
+}
+
+impl SelfAttention {
+    /// Loads a layer of width `n_state`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
+    pub fn load(n_state: usize, n_head: usize, w: &Weights) -> WhisperResult<Self> {
+        let parts = [
+            w.linear(n_state, n_state, true, "q_proj")?,
+            w.linear(n_state, n_state, false, "k_proj")?,
+            w.linear(n_state, n_state, true, "v_proj")?,
+        ];
+        let out = w.linear(n_state, n_state, true, "out_proj")?;
+        Ok(Self { qkv: Linear::fuse(&parts)?, out, n_head })
+    }
+
+    /// Every position sees every other. x: (n_batch, n_ctx, n_state) -> the same
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (q, k, v) = self.project(x)?;
+        self.out.forward(&kernels::attention(&q, &k, &v, self.n_head, false)?)
+    }
+
+    /// Every position sees those in the cache, itself and those before it; keys and values are put in the cache
+    /// at `position`. x: (n_batch, n_new, n_state) -> the same
+    ///
+    /// # Errors
+    /// If the cache is full or the device fails.
+    pub fn forward_causal(&self, x: &Tensor, cache: &LayerCache, position: usize) -> Result<Tensor> {
+        let (q, k, v) = self.project(x)?;
+        let (k, v) = cache.append(&k, &v, position)?;
+        self.out.forward(&kernels::attention(&q, &k, &v, self.n_head, true)?)
+    }
+
+    fn project(&self, x: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+        let qkv = self.qkv.forward(x)?;
+        let n = qkv.dim(2)? / 3;
+        Ok((qkv.narrow(2, 0, n)?, qkv.narrow(2, n, n)?, qkv.narrow(2, 2 * n, n)?))
+    }
+}
+
+/// Attention from text to audio.
+#[derive(Debug, Clone)]
+pub struct CrossAttention {
+    query: Linear,
+    key_value: Linear,
+    out: Linear,
+    n_head: usize,
+}
+
+/// A layer's keys and values of encoded audio, each (n_audio, n_audio_ctx, n_state).
+#[derive(Debug, Clone)]
+pub struct CrossKeyValue {
+    k: Tensor,
+    v: Tensor,
+}
+
+impl CrossAttention {
+    /// Loads a layer of width `n_state`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
+    pub fn load(n_state: usize, n_head: usize, w: &Weights) -> WhisperResult<Self> {
+        let key = w.linear(n_state, n_state, false, "k_proj")?;
+        let value = w.linear(n_state, n_state, true, "v_proj")?;
+        Ok(Self {
+            query: w.linear(n_state, n_state, true, "q_proj")?,
+            key_value: Linear::fuse(&[key, value])?,
+            out: w.linear(n_state, n_state, true, "out_proj")?,
+            n_head,
+        })
+    }
+
+    /// Projects encoded audio once, for every token that will look at it. xa: (n_audio, n_audio_ctx, n_state)
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn key_value(&self, xa: &Tensor) -> Result<CrossKeyValue> {
+        let both = self.key_value.forward(xa)?;
+        let n = both.dim(2)? / 2;
+        Ok(CrossKeyValue { k: both.narrow(2, 0, n)?.contiguous()?, v: both.narrow(2, n, n)?.contiguous()? })
+    }
+
+    /// Rows are given audio by audio; those of one audio share its keys and values as if they were more queries.
+    ///
+    /// x: (n_batch, n_new, n_state), n_batch a multiple of n_audio -> the same
+    ///
+    /// # Errors
+    /// If the shapes do not fit or the device fails.
+    pub fn forward(&self, x: &Tensor, audio: &CrossKeyValue) -> Result<Tensor> {
+        let dims = x.dims3()?;
+        let q = self.group(self.query.forward(x)?, audio)?;
+        let y = kernels::attention(&q, &audio.k, &audio.v, self.n_head, false)?;
+        self.out.forward(&y.reshape(dims)?)
+    }
+
+    /// Scaled scores of one head before the softmax, in f32.
+    ///
+    /// x: (n_batch, n_new, n_state) -> (n_batch, n_new, n_audio_ctx)
+    ///
+    /// # Errors
+    /// If the shapes do not fit or the device fails.
+    pub fn scores(&self, x: &Tensor, audio: &CrossKeyValue, head: usize) -> Result<Tensor> {
+        let (n_batch, n_new, n_state) = x.dims3()?;
+        let d = n_state / self.n_head;
+        let q = self.group(self.query.forward(x)?, audio)?;
+        let part = |t: &Tensor| t.narrow(2, head * d, d)?.contiguous();
+        let q = (part(&q)? * (d as f64).powf(-0.5))?;
+        let scores = q.matmul(&part(&audio.k)?.transpose(1, 2)?)?;
+        scores.to_dtype(DType::F32)?.reshape((n_batch, n_new, ()))
+    }
+
+    /// (n_batch, n_new, n_state) -> (n_audio, n_batch / n_audio * n_new, n_state)
+    fn group(&self, q: Tensor, audio: &CrossKeyValue) -> Result<Tensor> {
+        let (_, _, n_state) = q.dims3()?;
+        q.reshape((audio.k.dim(0)?, (), n_state))
+    }
+}

@@ -1,0 +1,126 @@
+//! What may not be sampled next. Filters work on plain rows of logits, one after the other in list order.
+
+use crate::error::Result;
+use crate::kernels;
+use crate::tokenizer::Tokenizer;
+
+/// Masks one row of logits in place.
+pub trait LogitFilter {
+    /// logits: (n_vocab); tokens: this row's context so far, prompt included.
+    fn apply(&self, logits: &mut [f32], tokens: &[u32]);
+}
+
+const NEVER: f32 = f32::NEG_INFINITY;
+
+/// Keeps the transcript from beginning with a blank or with its end.
+#[derive(Debug)]
+pub struct SuppressBlank {
+    tokens: Vec<u32>,
+    sample_begin: usize,
+}
+
+impl SuppressBlank {
+    /// `sample_begin`: tokens before the first sampled one.
+    ///
+    /// # Errors
+    /// If the tokenizer can't encode a blank.
+    pub fn new(tokenizer: &Tokenizer, sample_begin: usize) -> Result<Self> {
+        let mut tokens = tokenizer.encode(" ")?;
+        tokens.push(tokenizer.special().eot);
+        Ok(Self { tokens, sample_begin })
+    }
+}
+
+impl LogitFilter for SuppressBlank {
+    fn apply(&self, logits: &mut [f32], tokens: &[u32]) {
+        if tokens.len() == self.sample_begin {
+            self.tokens.iter().for_each(|&token| logits[token as usize] = NEVER);
+        }
+    }
+}
+
+/// Never samples the tokens of a list.
+#[derive(Debug)]
+pub struct SuppressTokens {
+    tokens: Vec<u32>,
+}
+
+impl SuppressTokens {
+    /// `tokens` must be in the vocabulary.
+    pub fn new(tokens: Vec<u32>) -> Self {
+        Self { tokens }
+    }
+}
+
+impl LogitFilter for SuppressTokens {
+    fn apply(&self, logits: &mut [f32], _tokens: &[u32]) {
+        self.tokens.iter().for_each(|&token| logits[token as usize] = NEVER);
+    }
+}
+
+/// Timestamps come in pairs, never go back, and are sampled when they are more probable together than any text.
+#[derive(Debug)]
+pub struct ApplyTimestampRules {
+    eot: usize,
+    no_timestamps: usize,
+    timestamp_begin: usize,
+    sample_begin: usize,
+    max_initial_timestamp_index: Option<u32>,
+}
+
+impl ApplyTimestampRules {
+    /// `max_initial_timestamp_index` is in steps of 20 ms.
+    pub fn new(tokenizer: &Tokenizer, sample_begin: usize, max_initial_timestamp_index: Option<u32>) -> Self {
+        let special = tokenizer.special();
+        Self {
+            eot: special.eot as usize,
+            no_timestamps: special.no_timestamps as usize,
+            timestamp_begin: special.timestamp_begin as usize,
+            sample_begin,
+            max_initial_timestamp_index,
+        }
+    }
+
+    fn is_timestamp(&self, token: u32) -> bool {
+        token as usize >= self.timestamp_begin
+    }
+}
+
+impl LogitFilter for ApplyTimestampRules {
+    fn apply(&self, logits: &mut [f32], tokens: &[u32]) {
+        let begin = self.timestamp_begin;
+        logits[self.no_timestamps] = NEVER;
+
+        let sampled = &tokens[self.sample_begin..];
+        let last_was_timestamp = sampled.last().is_some_and(|&t| self.is_timestamp(t));
+        // With one token sampled, it began a segment: it counts as the second of a pair.
+        let penultimate_was_timestamp = sampled.len() < 2 || self.is_timestamp(sampled[sampled.len() - 2]);
+        if last_was_timestamp {
+            if penultimate_was_timestamp {
+                logits[begin..].fill(NEVER);
+            } else {
+                logits[..self.eot].fill(NEVER);
+            }
+        }
+        if let Some(&last) = sampled.iter().rfind(|&&t| self.is_timestamp(t)) {
+            // The end of a segment may be the start of the next, but no segment has length zero.
+            let repeats = last_was_timestamp && !penultimate_was_timestamp;
+            let first_allowed = last as usize + usize::from(!repeats);
+            logits[begin..first_allowed].fill(NEVER);
+        }
+        if sampled.is_empty() {
+            logits[..begin].fill(NEVER);
+            if let Some(index) = self.max_initial_timestamp_index {
+                let last_allowed = begin + index as usize;
+                if let Some(later) = logits.get_mut(last_allowed + 1..) {
+                    later.fill(NEVER);
+                }
+            }
+        }
+        // Both sides lack the same normalisation, so plain logits compare as log-probabilities do.
+        let (text, timestamps) = logits.split_at_mut(begin);
+        if kernels::log_sum_exp(timestamps) > kernels::max(text) {
+            text.fill(NEVER);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Beam search: of all continuations of all beams the best are kept, until enough of them have ended.
+
+use super::{Batch, Candidate, Step, TokenDecoder};
+use crate::kernels;
+
+/// Keeps `beam_size` rows per piece of audio; ends when `beam_size * patience` candidates have ended.
+#[derive(Debug)]
+pub struct BeamSearchDecoder {
+    beam_size: usize,
+    eot: u32,
+    max_candidates: usize,
+    /// Per piece of audio.
+    finished: Vec<Vec<Candidate>>,
+}
+
+/// A row continued by one token.
+struct Continuation {
+    tokens: Vec<u32>,
+    sum_logprob: f64,
+    source: usize,
+}
+
+impl BeamSearchDecoder {
+    /// `patience` 1 if not given (arXiv 2204.05424).
+    pub fn new(beam_size: usize, eot: u32, patience: Option<f64>) -> Self {
+        let max_candidates = (beam_size as f64 * patience.unwrap_or(1.0)).round_ties_even() as usize;
+        Self { beam_size, eot, max_candidates, finished: Vec::new() }
+    }
+
+    /// The best continuations of one piece of audio's rows, best first.
+    fn continuations(
+        &self,
+        batch: &Batch,
+        rows: std::ops::Range<usize>,
+        logits: &[f32],
+        n_vocab: usize,
+    ) -> Vec<Continuation> {
+        let mut all: Vec<Continuation> = Vec::with_capacity(self.beam_size * (self.beam_size + 1));
+        for source in rows {
+            let row = &logits[source * n_vocab..][..n_vocab];
+            let normaliser = kernels::log_sum_exp(row);
+            for token in top(row, self.beam_size + 1) {
+                let mut tokens = Vec::with_capacity(batch.tokens[source].len() + 1);
+                tokens.extend(&batch.tokens[source]);
+                tokens.push(token as u32);
+                let sum_logprob = batch.sum_logprobs[source] + f64::from(row[token] - normaliser);
+                // At the first step all rows are alike: of equal sequences one remains.
+                match all.iter_mut().find(|c| c.tokens == tokens) {
+                    Some(same) => *same = Continuation { tokens, sum_logprob, source },
+                    None => all.push(Continuation { tokens, sum_logprob, source }),
+                }
+            }
+        }
+        all.sort_by(|a, b| b.sum_logprob.total_cmp(&a.sum_logprob));
+        all
+    }
+}
+
+impl TokenDecoder for BeamSearchDecoder {
+    fn update(&mut self, batch: &mut Batch, logits: &[f32], n_vocab: usize) -> Step {
+        let n_audio = batch.tokens.len() / self.beam_size;
+        self.finished.resize_with(n_audio, Vec::new);
+        let mut next = Batch { n_group: batch.n_group, ..Batch::default() };
+        let mut source_rows = Vec::with_capacity(batch.tokens.len());
+        for audio in 0..n_audio {
+            let rows = audio * self.beam_size..(audio + 1) * self.beam_size;
+            let mut kept = 0;
+            for c in self.continuations(batch, rows, logits, n_vocab) {
+                if c.tokens.last() == Some(&self.eot) {
+                    let finished = &mut self.finished[audio];
+                    if finished.len() < self.max_candidates {
+                        finished.push(Candidate { tokens: c.tokens, sum_logprob: c.sum_logprob });
+                    }
+                    continue;
+                }
+                next.tokens.push(c.tokens);
+                next.sum_logprobs.push(c.sum_logprob);
+                source_rows.push(c.source);
+                kept += 1;
+                if kept == self.beam_size {
+                    break;
+                }
+            }
+        }
+        *batch = next;
+        let completed = self.finished.iter().all(|f| f.len() >= self.max_candidates);
+        Step { source_rows: Some(source_rows), completed }
+    }
+
+    fn finalize(&mut self, batch: Batch) -> Vec<Vec<Candidate>> {
+        let mut finished = std::mem::take(&mut self.finished);
+        for (audio, candidates) in finished.iter_mut().enumerate() {
+            let mut rows: Vec<usize> = (audio * self.beam_size..(audio + 1) * self.beam_size).collect();
+            rows.sort_by(|&a, &b| batch.sum_logprobs[b].total_cmp(&batch.sum_logprobs[a]));
+            let missing = self.beam_size.saturating_sub(candidates.len());
+            for row in rows.into_iter().take(missing) {
+                let mut tokens = batch.tokens[row].clone();
+                tokens.push(self.eot);
+                candidates.push(Candidate { tokens, sum_logprob: batch.sum_logprobs[row] });
+            }
+        }
+        finished
+    }
+}
+
+/// Positions of the `n` largest values, largest first, earlier ones first among equals.
+fn top(row: &[f32], n: usize) -> Vec<usize> {
+    let n = n.min(row.len());
+    let mut best: Vec<usize> = Vec::with_capacity(n + 1);
+    for (i, &x) in row.iter().enumerate() {
+        if best.len() == n && !best.last().is_some_and(|&worst| x > row[worst]) {
+            continue;
+        }
+        let at = best.partition_point(|&b| row[b] >= x);
+        best.insert(at, i);
+        best.truncate(n);
+    }
+    best
+}

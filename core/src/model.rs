@@ -1,0 +1,284 @@
+//! The network of "Robust Speech Recognition via Large-Scale Weak Supervision": an audio encoder and a text
+//! decoder. Immutable after loading; what changes while decoding is the caller's.
+
+use candle_core::{D, DType, Device, Module, Tensor};
+use candle_nn::LayerNorm;
+
+use crate::attention::{CrossAttention, CrossKeyValue, SelfAttention};
+use crate::dims::{Head, ModelDimensions};
+use crate::error::Result;
+use crate::kernels;
+use crate::kv_cache::KvCache;
+use crate::linear::Linear;
+use crate::weights::Weights;
+
+mod encoder;
+
+pub use encoder::AudioEncoder;
+
+/// What decoding asks of a Whisper network.
+pub trait Model: Send + Sync {
+    /// The network's sizes.
+    fn dims(&self) -> &ModelDimensions;
+
+    /// Where the network computes.
+    fn device(&self) -> &Device;
+
+    /// The heads whose attention follows the audio.
+    fn alignment_heads(&self) -> &[Head];
+
+    /// mel: (n_audio, n_mels, N_FRAMES) -> (n_audio, n_audio_ctx, n_state), with what decoding derives from it
+    ///
+    /// # Errors
+    /// If the shapes do not fit or the device fails.
+    fn encode(&self, mel: &Tensor) -> Result<AudioFeatures>;
+
+    /// An empty cache for `n_batch` rows of up to `capacity` tokens.
+    ///
+    /// # Errors
+    /// If the device has no memory for it.
+    fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache>;
+
+    /// tokens: (n_batch, n_new), placed after what is in `cache`; n_batch a multiple of n_audio
+    /// -> hidden states, (n_batch, n_new, n_state)
+    ///
+    /// # Errors
+    /// If the shapes do not fit, the cache is full or the device fails.
+    fn decode(&self, tokens: &Tensor, xa: &AudioFeatures, cache: &mut KvCache) -> Result<Tensor>;
+
+    /// hidden: (n_rows, n_state) -> f32 logits, (n_rows, n_vocab)
+    ///
+    /// # Errors
+    /// If the shapes do not fit or the device fails.
+    fn project(&self, hidden: &Tensor) -> Result<Tensor>;
+
+    /// Runs whole sequences and gives, beside the hidden states, the cross-attention scores of `heads` before
+    /// the softmax. tokens: (n_batch, n_tokens)
+    /// -> (n_batch, n_tokens, n_state), and per head (n_batch, n_tokens, n_audio_ctx) in f32
+    ///
+    /// # Errors
+    /// If the shapes do not fit or the device fails.
+    fn cross_attention(
+        &self,
+        tokens: &Tensor,
+        xa: &AudioFeatures,
+        heads: &[Head],
+    ) -> Result<(Tensor, Vec<Tensor>)>;
+}
+
+/// Encoded audio, and each decoder layer's keys and values of it.
+#[derive(Debug, Clone)]
+pub struct AudioFeatures {
+    xa: Tensor,
+    layers: Vec<CrossKeyValue>,
+}
+
+impl AudioFeatures {
+    /// Features without keys and values, for a [`Model`] that needs none.
+    pub fn new(xa: Tensor) -> Self {
+        Self { xa, layers: Vec::new() }
+    }
+
+    /// The encoder's output. (n_audio, n_audio_ctx, n_state)
+    pub fn tensor(&self) -> &Tensor {
+        &self.xa
+    }
+
+    /// Pieces of audio.
+    pub fn n_audio(&self) -> usize {
+        self.xa.dims().first().copied().unwrap_or(0)
+    }
+}
+
+/// A Whisper network.
+#[derive(Debug)]
+pub struct Whisper {
+    dims: ModelDimensions,
+    alignment_heads: Vec<Head>,
+    encoder: AudioEncoder,
+    decoder: TextDecoder,
+    dtype: DType,
+    device: Device,
+}
+
+impl Whisper {
+    /// Loads the network of these sizes from a checkpoint with Hugging Face's names.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
+    pub fn load(dims: ModelDimensions, alignment_heads: Vec<Head>, weights: &Weights) -> Result<Self> {
+        let root = if weights.contains("model.encoder.conv1.weight") {
+            weights.pp("model")
+        } else {
+            weights.clone()
+        };
+        Ok(Self {
+            encoder: AudioEncoder::load(&dims, &root.pp("encoder"))?,
+            decoder: TextDecoder::load(&dims, &root.pp("decoder"))?,
+            dims,
+            alignment_heads,
+            dtype: weights.dtype(),
+            device: weights.device().clone(),
+        })
+    }
+}
+
+impl Model for Whisper {
+    fn dims(&self) -> &ModelDimensions {
+        &self.dims
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn alignment_heads(&self) -> &[Head] {
+        &self.alignment_heads
+    }
+
+    fn encode(&self, mel: &Tensor) -> Result<AudioFeatures> {
+        let mel = mel.to_device(&self.device)?.to_dtype(self.dtype)?;
+        let xa = self.encoder.forward(&mel)?;
+        let key_values = |layer: &DecoderLayer| layer.cross_attn.key_value(&xa);
+        let layers = self.decoder.layers.iter().map(key_values).collect::<Result<_, _>>()?;
+        Ok(AudioFeatures { xa, layers })
+    }
+
+    fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache> {
+        Ok(KvCache::new(&self.dims, n_batch, capacity, self.dtype, &self.device)?)
+    }
+
+    fn decode(&self, tokens: &Tensor, xa: &AudioFeatures, cache: &mut KvCache) -> Result<Tensor> {
+        self.decoder.forward(tokens, xa, cache, &mut |_, _, _| Ok(()))
+    }
+
+    fn project(&self, hidden: &Tensor) -> Result<Tensor> {
+        Ok(self.decoder.project.forward(hidden)?.to_dtype(DType::F32)?)
+    }
+
+    fn cross_attention(
+        &self,
+        tokens: &Tensor,
+        xa: &AudioFeatures,
+        heads: &[Head],
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        let (n_batch, n_tokens) = tokens.dims2()?;
+        let mut cache = self.new_cache(n_batch, n_tokens)?;
+        let mut scores: Vec<Option<Tensor>> = vec![None; heads.len()];
+        let hidden = self.decoder.forward(tokens, xa, &mut cache, &mut |index, attention, x| {
+            for (score, &(_, head)) in scores.iter_mut().zip(heads).filter(|(_, (l, _))| *l == index) {
+                *score = Some(attention.scores(x, &xa.layers[index], head)?);
+            }
+            Ok(())
+        })?;
+        Ok((hidden, scores.into_iter().flatten().collect()))
+    }
+}
+
+/// Told each layer's number, its cross-attention and that attention's input.
+type CrossVisitor<'a> = dyn FnMut(usize, &CrossAttention, &Tensor) -> Result<()> + 'a;
+
+#[derive(Debug)]
+struct TextDecoder {
+    token_embedding: Tensor,
+    positional_embedding: Tensor,
+    layers: Vec<DecoderLayer>,
+    ln: LayerNorm,
+    /// The token embedding once more, from states to logits.
+    project: Linear,
+    dtype: DType,
+}
+
+impl TextDecoder {
+    fn load(dims: &ModelDimensions, w: &Weights) -> Result<Self> {
+        let n = dims.n_state;
+        let token_embedding = w.tensor(&[dims.n_vocab, n], "embed_tokens.weight")?;
+        Ok(Self {
+            positional_embedding: w.tensor(&[dims.n_text_ctx, n], "embed_positions.weight")?,
+            layers: (0..dims.n_text_layer)
+                .map(|i| DecoderLayer::load(dims, &w.pp("layers").pp(i)))
+                .collect::<Result<_>>()?,
+            ln: w.layer_norm(n, "layer_norm")?,
+            project: Linear::new(token_embedding.clone(), None),
+            token_embedding,
+            dtype: w.dtype(),
+        })
+    }
+
+    /// tokens: (n_batch, n_new) -> (n_batch, n_new, n_state)
+    fn forward(
+        &self,
+        tokens: &Tensor,
+        xa: &AudioFeatures,
+        cache: &mut KvCache,
+        visit: &mut CrossVisitor<'_>,
+    ) -> Result<Tensor> {
+        let (n_batch, n_new) = tokens.dims2()?;
+        let position = cache.len();
+        let embedded = self.token_embedding.index_select(&tokens.flatten_all()?, 0)?;
+        let positions = self.positional_embedding.narrow(0, position, n_new)?;
+        let mut x = embedded.reshape((n_batch, n_new, ()))?.broadcast_add(&positions)?;
+        for (i, layer) in self.layers.iter().enumerate() {
+            let y = norm(&layer.attn_ln, &x)?;
+            x = kernels::add_residual(x, &layer.attn.forward_causal(&y, cache.layer(i), position)?)?;
+            let y = norm(&layer.cross_attn_ln, &x)?;
+            visit(i, &layer.cross_attn, &y)?;
+            x = kernels::add_residual(x, &layer.cross_attn.forward(&y, &xa.layers[i])?)?;
+            x = layer.mlp.forward(x)?;
+        }
+        cache.advance(n_new);
+        Ok(norm(&self.ln, &x)?.to_dtype(self.dtype)?)
+    }
+}
+
+#[derive(Debug)]
+struct DecoderLayer {
+    attn: SelfAttention,
+    attn_ln: LayerNorm,
+    cross_attn: CrossAttention,
+    cross_attn_ln: LayerNorm,
+    mlp: Mlp,
+}
+
+impl DecoderLayer {
+    fn load(dims: &ModelDimensions, w: &Weights) -> Result<Self> {
+        let (n, n_head) = (dims.n_state, dims.n_text_head);
+        Ok(Self {
+            attn: SelfAttention::load(n, n_head, &w.pp("self_attn"))?,
+            attn_ln: w.layer_norm(n, "self_attn_layer_norm")?,
+            cross_attn: CrossAttention::load(n, n_head, &w.pp("encoder_attn"))?,
+            cross_attn_ln: w.layer_norm(n, "encoder_attn_layer_norm")?,
+            mlp: Mlp::load(n, w)?,
+        })
+    }
+}
+
+/// The feed-forward part of a layer, four times as wide inside.
+#[derive(Debug)]
+struct Mlp {
+    ln: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl Mlp {
+    fn load(n_state: usize, w: &Weights) -> Result<Self> {
+        Ok(Self {
+            ln: w.layer_norm(n_state, "final_layer_norm")?,
+            fc1: w.linear(n_state, 4 * n_state, true, "fc1")?,
+            fc2: w.linear(4 * n_state, n_state, true, "fc2")?,
+        })
+    }
+
+    /// x: (n_batch, n_ctx, n_state) -> the same
+    fn forward(&self, x: Tensor) -> Result<Tensor> {
+        let y = self.fc1.forward_gelu(&norm(&self.ln, &x)?)?;
+        Ok(kernels::add_residual(x, &self.fc2.forward(&y)?)?)
+    }
+}
+
+/// Layer norm in f32, whatever the network computes in. x: (…, n_state) -> the same
+fn norm(ln: &LayerNorm, x: &Tensor) -> Result<Tensor> {
+    debug_assert_eq!(x.dim(D::Minus1).ok(), ln.weight().dims().first().copied());
+    Ok(ln.forward(&x.to_dtype(DType::F32)?)?.to_dtype(x.dtype())?)
+}

@@ -1,0 +1,105 @@
+//! The audio encoder: two convolutions, then layers of self-attention.
+
+use candle_core::{DType, Tensor};
+use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, Module};
+
+use super::{Mlp, norm};
+use crate::attention::SelfAttention;
+use crate::dims::ModelDimensions;
+use crate::error::{Error, Result};
+use crate::kernels;
+use crate::weights::Weights;
+
+/// From mel spectrogram to audio features.
+#[derive(Debug)]
+pub struct AudioEncoder {
+    conv1: Conv1d,
+    conv2: Conv1d,
+    positional_embedding: Tensor,
+    layers: Vec<EncoderLayer>,
+    ln_post: LayerNorm,
+}
+
+#[derive(Debug)]
+struct EncoderLayer {
+    attn: SelfAttention,
+    attn_ln: LayerNorm,
+    mlp: Mlp,
+}
+
+impl AudioEncoder {
+    /// Loads an encoder of these sizes.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
+    pub fn load(dims: &ModelDimensions, w: &Weights) -> Result<Self> {
+        let n = dims.n_state;
+        let conv = |n_in: usize, stride: usize, name: &str| -> Result<Conv1d> {
+            let weight = w.pp(name).tensor(&[n, n_in, 3], "weight")?;
+            let bias = w.pp(name).tensor(&[n], "bias")?;
+            let config = Conv1dConfig { padding: 1, stride, ..Default::default() };
+            Ok(Conv1d::new(weight, Some(bias), config))
+        };
+        let layers = (0..dims.n_audio_layer)
+            .map(|i| {
+                let w = w.pp("layers").pp(i);
+                Ok(EncoderLayer {
+                    attn: SelfAttention::load(n, dims.n_audio_head, &w.pp("self_attn"))?,
+                    attn_ln: w.layer_norm(n, "self_attn_layer_norm")?,
+                    mlp: Mlp::load(n, &w)?,
+                })
+            })
+            .collect::<Result<_>>()?;
+        // The table is always sinusoids, so files may leave it out.
+        let positional_embedding = if w.contains("embed_positions.weight") {
+            w.tensor(&[dims.n_audio_ctx, n], "embed_positions.weight")?
+        } else {
+            sinusoids(dims.n_audio_ctx, n)?.to_dtype(w.dtype())?.to_device(w.device())?
+        };
+        Ok(Self {
+            conv1: conv(dims.n_mels, 1, "conv1")?,
+            conv2: conv(n, 2, "conv2")?,
+            positional_embedding,
+            layers,
+            ln_post: w.layer_norm(n, "layer_norm")?,
+        })
+    }
+
+    /// mel: (n_audio, n_mels, N_FRAMES) -> (n_audio, n_audio_ctx, n_state)
+    ///
+    /// # Errors
+    /// If the shape does not fit or the device fails.
+    pub fn forward(&self, mel: &Tensor) -> Result<Tensor> {
+        let x = kernels::gelu(self.conv1.forward(mel)?)?;
+        let x = kernels::gelu(self.conv2.forward(&x)?)?;
+        let x = x.transpose(1, 2)?.contiguous()?; // (n_audio, n_audio_ctx, n_state)
+        if x.dims()[1..] != *self.positional_embedding.dims() {
+            return Err(Error::Config(format!(
+                "the encoder has {:?} positions and states, the audio gave {:?}",
+                self.positional_embedding.dims(),
+                &x.dims()[1..]
+            )));
+        }
+        let mut x = x.broadcast_add(&self.positional_embedding)?;
+        for layer in &self.layers {
+            let y = layer.attn.forward(&norm(&layer.attn_ln, &x)?)?;
+            x = kernels::add_residual(x, &y)?;
+            x = layer.mlp.forward(x)?;
+        }
+        norm(&self.ln_post, &x)
+    }
+}
+
+/// Sines, then cosines, of positions over wavelengths from 2π to 10000 · 2π. -> (length, channels)
+fn sinusoids(length: usize, channels: usize) -> Result<Tensor> {
+    let half = channels / 2;
+    let step = 10_000f64.ln() / (half - 1) as f64;
+    let rates: Vec<f64> = (0..half).map(|i| (-step * i as f64).exp()).collect();
+    let values: Vec<f32> = (0..length)
+        .flat_map(|t| {
+            let angles = rates.iter().map(move |rate| t as f64 * rate);
+            angles.clone().map(f64::sin).chain(angles.map(f64::cos)).map(|x| x as f32)
+        })
+        .collect();
+    Ok(Tensor::from_vec(values, (length, channels), &candle_core::Device::Cpu)?.to_dtype(DType::F32)?)
+}

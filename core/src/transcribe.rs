@@ -1,0 +1,379 @@
+//! A whole recording, window by window (openai/whisper, `whisper/transcribe.py`): each window of 30 s is decoded,
+//! cut into segments at its timestamps, and the next one starts where the last segment ended.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use crate::audio::{FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES, SAMPLE_RATE, Waveform};
+use crate::decoding::{self, DecodingResult, LanguageProbability};
+use crate::error::{Error, Result};
+use crate::mel::{LogMel, Mel};
+use crate::model::{AudioFeatures, Model};
+use crate::observer::{Event, Observer};
+use crate::options::TranscribeOptions;
+use crate::timing::{self, WordOptions};
+use crate::tokenizer::Tokenizer;
+use crate::transcript::{Segment, Transcript};
+
+pub mod anomalies;
+pub mod fallback;
+pub mod segments;
+
+/// Owns what does not change: network, tokenizer, planned mel. Cheap to clone, shared between threads.
+#[derive(Clone)]
+pub struct Transcriber {
+    model: Arc<dyn Model>,
+    tokenizer: Arc<Tokenizer>,
+    log_mel: Arc<LogMel>,
+}
+
+impl std::fmt::Debug for Transcriber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transcriber").field("dims", self.model.dims()).finish_non_exhaustive()
+    }
+}
+
+/// One run over one recording. Plain state that borrows nothing, so it can be held between windows.
+#[derive(Debug, Clone)]
+pub struct Transcription {
+    options: TranscribeOptions,
+    language: String,
+    mel: Mel,
+    /// (start, end) of the clips to process, in mel frames
+    clips: Vec<(usize, usize)>,
+    clip: usize,
+    seek: usize,
+    tokens: Vec<u32>,
+    initial_prompt_len: usize,
+    prompt_reset_since: usize,
+    last_speech_timestamp: f64,
+    segments: Vec<Segment>,
+}
+
+/// Where a window lies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Window {
+    /// First mel frame.
+    pub seek: usize,
+    /// Mel frames of content, at most [`N_FRAMES`].
+    pub segment_size: usize,
+}
+
+impl Window {
+    /// Seconds before the window.
+    pub fn time_offset(&self) -> f64 {
+        seconds(self.seek)
+    }
+
+    /// Seconds of content.
+    pub fn duration(&self) -> f64 {
+        seconds(self.segment_size)
+    }
+
+    /// Where 30 s from its start would end, in seconds.
+    pub fn end_time(&self) -> f64 {
+        seconds(self.seek + N_FRAMES)
+    }
+}
+
+fn seconds(frames: usize) -> f64 {
+    (frames * HOP_LENGTH) as f64 / SAMPLE_RATE as f64
+}
+
+impl Transcriber {
+    /// Puts a network and its tokenizer together.
+    ///
+    /// # Errors
+    /// If the network asks for a mel that Whisper never had.
+    pub fn new(model: Arc<dyn Model>, tokenizer: Tokenizer) -> Result<Self> {
+        let log_mel = Arc::new(LogMel::new(model.dims().n_mels)?);
+        Ok(Self { model, tokenizer: Arc::new(tokenizer), log_mel })
+    }
+
+    /// The network.
+    pub fn model(&self) -> &dyn Model {
+        &*self.model
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The probability of every language in the first 30 s, in token order.
+    ///
+    /// # Errors
+    /// If the network knows only English, or the device fails.
+    pub fn detect_language(&self, audio: &Waveform) -> Result<Vec<LanguageProbability>> {
+        self.detect(&self.log_mel.compute(audio)?)
+    }
+
+    fn detect(&self, mel: &Mel) -> Result<Vec<LanguageProbability>> {
+        // As the reference: with the silence after a short recording, not with zeros.
+        let xa = self.encode(mel.window(0, N_FRAMES))?;
+        let mut probabilities = decoding::detect_language(self.model(), &self.tokenizer, &xa)?;
+        Ok(probabilities.swap_remove(0))
+    }
+
+    /// window: (n_mels, N_FRAMES)
+    fn encode(&self, window: Vec<f32>) -> Result<AudioFeatures> {
+        let shape = (1, self.log_mel.n_mels(), N_FRAMES);
+        self.model.encode(&Tensor::from_vec(window, shape, &candle_core::Device::Cpu)?)
+    }
+
+    /// Checks the options, computes the mel and, where no language is given, hears which is spoken.
+    ///
+    /// # Errors
+    /// If an option can't be used or the device fails.
+    pub fn start(&self, audio: &Waveform, options: TranscribeOptions) -> Result<Transcription> {
+        self.start_observed(audio, options, &mut crate::observer::Silent)
+    }
+
+    fn start_observed(
+        &self,
+        audio: &Waveform,
+        mut options: TranscribeOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Transcription> {
+        options.validate()?;
+        for &temperature in &options.temperatures {
+            let options = fallback::options_at(&options.decode, temperature);
+            decoding::DecodingTask::new(self.model(), &self.tokenizer, &options)?;
+        }
+        let mel = self.log_mel.compute(audio)?;
+        let language = match options.decode.language.take() {
+            Some(language) if self.tokenizer.is_multilingual() => {
+                self.tokenizer.language_token(&language)?.1.to_owned()
+            }
+            Some(language) => match crate::languages::code_of(&language) {
+                Some("en") => "en".to_owned(),
+                _ => {
+                    return Err(Error::Options(format!("this model knows only English, not `{language}`")));
+                }
+            },
+            None if !self.tokenizer.is_multilingual() => "en".to_owned(),
+            None => {
+                let best = decoding::most_probable(&self.detect(&mel)?)?;
+                // A `Break` here ends the run before its first window, which `run` sees by itself.
+                let _ = observer.event(Event::Language { code: best.code, probability: best.probability });
+                best.code.to_owned()
+            }
+        };
+        options.decode.language = Some(language.clone());
+        let tokens = match &options.initial_prompt {
+            Some(prompt) => self.tokenizer.encode(&format!(" {}", prompt.trim()))?,
+            None => Vec::new(),
+        };
+        let clips = segments::clips(&options.clip_timestamps, mel.content_frames());
+        Ok(Transcription {
+            seek: clips.first().map_or(0, |clip| clip.0),
+            clips,
+            clip: 0,
+            initial_prompt_len: tokens.len(),
+            tokens,
+            prompt_reset_since: 0,
+            last_speech_timestamp: 0.0,
+            segments: Vec::new(),
+            options,
+            language,
+            mel,
+        })
+    }
+
+    /// Transcribes all of `audio`; if the observer stops it, what is done so far.
+    ///
+    /// # Errors
+    /// If an option can't be used or the device fails.
+    pub fn run(
+        &self,
+        audio: &Waveform,
+        options: TranscribeOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Transcript> {
+        let mut run = self.start_observed(audio, options, observer)?;
+        while self.next_window(&mut run, observer)?.is_continue() {}
+        Ok(self.finish(run))
+    }
+
+    /// Decodes one window and moves on; `Break` when nothing is left or the observer stopped.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn next_window(
+        &self,
+        run: &mut Transcription,
+        observer: &mut dyn Observer,
+    ) -> Result<ControlFlow<()>> {
+        let Some(window) = run.window() else { return Ok(ControlFlow::Break(())) };
+        let xa = self.encode(run.mel.window(window.seek, window.segment_size))?;
+        run.options.decode.prompt = run.prompt(self.model.dims().n_text_ctx);
+        let decoded = fallback::decode_with_fallback(
+            self.model(),
+            &self.tokenizer,
+            &xa,
+            &run.options,
+            window.seek,
+            observer,
+        )?;
+        let Some(result) = decoded else { return Ok(ControlFlow::Break(())) };
+        if fallback::is_silence(&run.options, &result) {
+            run.seek += window.segment_size;
+            return Ok(run.report(observer));
+        }
+        let new = self.segments_of(run, window, &result, &xa)?;
+        let Some(new) = new else { return Ok(run.report(observer)) };
+        let first = run.segments.len();
+        run.add(new, &result);
+        for segment in &run.segments[first..] {
+            if observer.event(Event::Segment(segment)).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(run.report(observer))
+    }
+
+    /// The segments of a decoded window; moves `seek`. `None` if the window is to be heard again from there.
+    fn segments_of(
+        &self,
+        run: &mut Transcription,
+        window: Window,
+        result: &DecodingResult,
+        xa: &AudioFeatures,
+    ) -> Result<Option<Vec<Segment>>> {
+        let split = segments::split_by_timestamps(&self.tokenizer, window, result);
+        run.seek = split.seek;
+        let mut new = split.segments;
+        if !run.options.word_timestamps {
+            return Ok(Some(new));
+        }
+        let words = WordOptions {
+            language: &run.language,
+            task: run.options.decode.task,
+            prepend_punctuations: &run.options.prepend_punctuations,
+            append_punctuations: &run.options.append_punctuations,
+            last_speech_timestamp: run.last_speech_timestamp,
+        };
+        timing::add_word_timestamps(
+            &mut new,
+            self.model(),
+            &self.tokenizer,
+            xa,
+            window.segment_size,
+            &words,
+        )?;
+        let last_word_end = |new: &[Segment]| segments::end_of(new).filter(|&end| end > window.time_offset());
+        if let (false, Some(end)) = (split.single_timestamp_ending, last_word_end(&new)) {
+            run.seek = frames(end);
+        }
+        if let Some(threshold) = run.options.hallucination_silence_threshold {
+            let outcome = anomalies::skip_silence(&anomalies::Scene {
+                window,
+                threshold,
+                single_timestamp_ending: split.single_timestamp_ending,
+                content_frames: run.mel.content_frames(),
+                last_speech_timestamp: run.last_speech_timestamp,
+                seek: run.seek,
+                segments: &new,
+            });
+            run.seek = outcome.seek;
+            match outcome.keep {
+                None => return Ok(None),
+                Some(keep) => new.truncate(keep),
+            }
+        }
+        if let Some(end) = segments::end_of(&new) {
+            run.last_speech_timestamp = end;
+        }
+        Ok(Some(new))
+    }
+
+    /// What was transcribed so far.
+    pub fn finish(&self, run: Transcription) -> Transcript {
+        Transcript {
+            text: self.tokenizer.decode(&run.tokens[run.initial_prompt_len..]),
+            segments: run.segments,
+            language: run.language,
+        }
+    }
+}
+
+/// Half to even, as Python rounds.
+fn frames(seconds: f64) -> usize {
+    (seconds * FRAMES_PER_SECOND as f64).round_ties_even().max(0.0) as usize
+}
+
+impl Transcription {
+    /// Where the next window starts, in mel frames (10 ms).
+    pub fn seek(&self) -> usize {
+        self.seek
+    }
+
+    /// Mel frames in the recording.
+    pub fn content_frames(&self) -> usize {
+        self.mel.content_frames()
+    }
+
+    /// Code of the language spoken.
+    pub fn language(&self) -> &str {
+        &self.language
+    }
+
+    /// Segments so far.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// The next window, moving on to the clip it lies in.
+    fn window(&mut self) -> Option<Window> {
+        loop {
+            let &(start, end) = self.clips.get(self.clip)?;
+            self.seek = self.seek.max(start);
+            let content = self.mel.content_frames();
+            if self.seek < end.min(content) {
+                let segment_size = N_FRAMES.min(content - self.seek).min(end - self.seek);
+                return Some(Window { seek: self.seek, segment_size });
+            }
+            self.clip += 1;
+            if let Some(&(start, _)) = self.clips.get(self.clip) {
+                self.seek = start;
+            }
+        }
+    }
+
+    fn prompt(&self, n_text_ctx: usize) -> Option<crate::options::TextOrTokens> {
+        let prompt = if self.options.carry_initial_prompt {
+            let (initial, rest) = self.tokens.split_at(self.initial_prompt_len);
+            let rest = &rest[self.prompt_reset_since.saturating_sub(self.initial_prompt_len)..];
+            let room = (n_text_ctx / 2 - 1).saturating_sub(initial.len());
+            // With no room left, Python's `[-0:]` keeps everything; the prompt's end wins then.
+            let cut = if room == 0 { 0 } else { rest.len().saturating_sub(room) };
+            [initial, &rest[cut..]].concat()
+        } else {
+            self.tokens[self.prompt_reset_since..].to_vec()
+        };
+        Some(crate::options::TextOrTokens::Tokens(prompt))
+    }
+
+    fn add(&mut self, new: Vec<Segment>, result: &DecodingResult) {
+        for mut segment in new {
+            if segment.start == segment.end || segment.text.trim().is_empty() {
+                segment.text.clear();
+                segment.tokens.clear();
+                segment.words = segment.words.map(|_| Vec::new());
+            }
+            segment.id = self.segments.len();
+            self.tokens.extend(&segment.tokens);
+            self.segments.push(segment);
+        }
+        if !self.options.condition_on_previous_text || result.temperature > 0.5 {
+            self.prompt_reset_since = self.tokens.len();
+        }
+    }
+
+    fn report(&self, observer: &mut dyn Observer) -> ControlFlow<()> {
+        let content_frames = self.content_frames();
+        observer.event(Event::Window { seek: self.seek.min(content_frames), content_frames })
+    }
+}

@@ -1,0 +1,120 @@
+//! The temperature ladder: a window is decoded at rising temperatures until its text can be believed.
+
+use std::ops::ControlFlow;
+
+use crate::decoding::{DecodingResult, DecodingTask};
+use crate::error::Result;
+use crate::model::{AudioFeatures, Model};
+use crate::observer::{Event, FallbackReason, Observer};
+use crate::options::{DecodingOptions, TranscribeOptions};
+use crate::tokenizer::Tokenizer;
+
+/// What the thresholds say of a decoding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Good enough.
+    Accept,
+    /// Try the next temperature.
+    Retry(FallbackReason),
+}
+
+/// Applies the three thresholds.
+pub fn judge(options: &TranscribeOptions, result: &DecodingResult) -> Verdict {
+    let above = |x: f64, threshold: Option<f64>| threshold.is_some_and(|t| x > t);
+    let low_logprob = options.logprob_threshold.is_some_and(|t| result.avg_logprob < t);
+    if low_logprob && above(result.no_speech_prob, options.no_speech_threshold) {
+        return Verdict::Accept; // silence, which no temperature makes clearer
+    }
+    if above(result.compression_ratio, options.compression_ratio_threshold) {
+        Verdict::Retry(FallbackReason::Repetition)
+    } else if low_logprob {
+        Verdict::Retry(FallbackReason::LowLogprob)
+    } else {
+        Verdict::Accept
+    }
+}
+
+/// Whether the window holds no speech: probably silent, and its text is not too probable to be dropped.
+pub fn is_silence(options: &TranscribeOptions, result: &DecodingResult) -> bool {
+    options.no_speech_threshold.is_some_and(|t| result.no_speech_prob > t)
+        && !options.logprob_threshold.is_some_and(|t| result.avg_logprob > t)
+}
+
+/// Options at one rung: beams only at 0, several samples only above.
+pub fn options_at(options: &DecodingOptions, temperature: f64) -> DecodingOptions {
+    let mut options = DecodingOptions { temperature, ..options.clone() };
+    if temperature > 0.0 {
+        options.beam_size = None;
+        options.patience = None;
+    } else {
+        options.best_of = None;
+    }
+    options
+}
+
+/// Decodes one window; `None` if the observer stopped it.
+///
+/// # Errors
+/// If the device fails.
+pub fn decode_with_fallback(
+    model: &dyn Model,
+    tokenizer: &Tokenizer,
+    xa: &AudioFeatures,
+    options: &TranscribeOptions,
+    seek: usize,
+    observer: &mut dyn Observer,
+) -> Result<Option<DecodingResult>> {
+    let mut last = None;
+    for (rung, &temperature) in options.temperatures.iter().enumerate() {
+        let decode = options_at(&options.decode, temperature);
+        let task = DecodingTask::new(model, tokenizer, &decode)?;
+        // Random numbers follow from seed, place and rung alone, so no state has to be kept between windows.
+        let seed = mix(mix(options.seed ^ seek as u64) ^ rung as u64);
+        let mut on_tokens = |tokens: &[u32]| -> ControlFlow<()> {
+            observer.event(Event::Text { so_far: &tokenizer.decode(tokens) })
+        };
+        let Some(mut results) = task.run(xa, seed, &mut on_tokens)? else { return Ok(None) };
+        let result = results.swap_remove(0);
+        match judge(options, &result) {
+            Verdict::Accept => return Ok(Some(result)),
+            Verdict::Retry(reason) => {
+                let is_last = rung + 1 == options.temperatures.len();
+                if !is_last && observer.event(Event::Fallback { temperature, reason }).is_break() {
+                    return Ok(None);
+                }
+                last = Some(result);
+            }
+        }
+    }
+    Ok(last)
+}
+
+/// Spreads the bits of a number (the finaliser of splitmix64).
+fn mix(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+impl TranscribeOptions {
+    /// Checks what concerns the whole recording; [`DecodingOptions::validate`] checks the rest.
+    ///
+    /// # Errors
+    /// If an option has a value that can't be used.
+    pub fn validate(&self) -> Result<()> {
+        let bad = |why: String| Err(crate::error::Error::Options(why));
+        if self.temperatures.is_empty() {
+            return bad("`temperatures` is empty".into());
+        }
+        if let Some(t) = self.clip_timestamps.iter().find(|t| !(t.is_finite() && **t >= 0.0)) {
+            return bad(format!("`clip_timestamps`: `{t}` is not a time"));
+        }
+        if self.clip_timestamps.chunks_exact(2).any(|clip| clip[0] >= clip[1]) {
+            return bad("`clip_timestamps`: each clip must end after it starts".into());
+        }
+        if self.hallucination_silence_threshold.is_some() && !self.word_timestamps {
+            return bad("`hallucination_silence_threshold` requires `word_timestamps`".into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! The rules, as tables of what was sampled and what may follow.
+
+use candle_whisper_core::decoding::filters::{ApplyTimestampRules, LogitFilter, SuppressBlank, SuppressTokens};
+
+use crate::data::tokenizer;
+
+const N_VOCAB: usize = 51864;
+const EOT: u32 = 50256;
+const T0: u32 = 50363;
+const TEXT: u32 = 1000;
+const SOT: u32 = 50257;
+
+/// All logits 0 before, and what remains after a rule.
+fn remaining(filter: &dyn LogitFilter, tokens: &[u32]) -> Vec<bool> {
+    let mut logits = vec![0.0; N_VOCAB];
+    // Text keeps the upper hand, so the rule on sums does not hide the others.
+    logits[TEXT as usize] = 20.0;
+    filter.apply(&mut logits, tokens);
+    logits.iter().map(|x| x.is_finite()).collect()
+}
+
+#[test]
+fn timestamps_follow_the_rules() {
+    let tokenizer = tokenizer(N_VOCAB);
+    let rules = ApplyTimestampRules::new(&tokenizer, 1, Some(50));
+    // sampled so far; allowed text?; end allowed?; timestamps allowed from, to
+    type Row = (&'static [u32], bool, bool, Option<(u32, u32)>);
+    let table: [Row; 7] = [
+        (&[], false, false, Some((0, 50))),
+        (&[T0], true, true, None),
+        (&[T0, TEXT], true, true, Some((1, 1500))),
+        (&[T0, TEXT, T0 + 10], false, true, Some((10, 1500))),
+        (&[T0, TEXT, T0 + 10, T0 + 10], true, true, None),
+        (&[T0, TEXT, T0 + 10, T0 + 10, TEXT], true, true, Some((11, 1500))),
+        (&[T0 + 3, TEXT, TEXT], true, true, Some((4, 1500))),
+    ];
+    for (sampled, text, end, times) in table {
+        let tokens = [&[SOT], sampled].concat();
+        let left = remaining(&rules, &tokens);
+        assert_eq!(left[TEXT as usize], text, "text after {sampled:?}");
+        assert_eq!(left[EOT as usize], end, "end after {sampled:?}");
+        assert!(!left[T0 as usize - 1], "<|notimestamps|> after {sampled:?}");
+        let allowed: Vec<u32> = (0..=1500).filter(|i| left[(T0 + i) as usize]).collect();
+        let expected: Vec<u32> = times.map_or(Vec::new(), |(from, to)| (from..=to).collect());
+        assert_eq!(allowed, expected, "times after {sampled:?}");
+    }
+}
+
+#[test]
+fn timestamps_win_when_together_they_are_more_probable_than_any_text() {
+    let tokenizer = tokenizer(N_VOCAB);
+    let rules = ApplyTimestampRules::new(&tokenizer, 1, None);
+    for (text_logit, text_left) in [(7.4, true), (7.2, false)] {
+        // ln(1499) = 7.31
+        let mut logits = vec![0.0; N_VOCAB];
+        logits[TEXT as usize] = text_logit;
+        rules.apply(&mut logits, &[SOT, T0 + 1, TEXT]);
+        assert_eq!(logits[TEXT as usize].is_finite(), text_left, "{text_logit}");
+    }
+}
+
+#[test]
+fn without_a_limit_the_first_timestamp_may_be_any() {
+    let tokenizer = tokenizer(N_VOCAB);
+    let left = remaining(&ApplyTimestampRules::new(&tokenizer, 1, None), &[SOT]);
+    assert_eq!(left.iter().filter(|&&x| x).count(), 1501);
+}
+
+#[test]
+fn blanks_are_suppressed_at_the_beginning_only() {
+    let tokenizer = tokenizer(N_VOCAB);
+    let filter = SuppressBlank::new(&tokenizer, 1).unwrap();
+    let left = remaining(&filter, &[SOT]);
+    assert!(!left[220] && !left[EOT as usize]);
+    assert_eq!(left.iter().filter(|&&x| !x).count(), 2);
+    assert!(remaining(&filter, &[SOT, T0]).iter().all(|&x| x));
+}
+
+#[test]
+fn listed_tokens_are_never_sampled() {
+    let left = remaining(&SuppressTokens::new(vec![0, 5, 51863]), &[SOT]);
+    let gone: Vec<usize> = (0..N_VOCAB).filter(|&i| !left[i]).collect();
+    assert_eq!(gone, [0, 5, 51863]);
+}

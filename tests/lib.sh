@@ -1,0 +1,123 @@
+# What tests/run is made of. Everything runs from the top of the checkout.
+
+dev=${CANDLE_WHISPER_DEV:-../shared/data/dev}
+python=tests/.venv/bin/python
+passed=0 failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+# step NAME COMMAND...: runs it, shows its output and its time, and counts: cargo's tests one by one, anything else as one.
+step() {
+  local name=$1 status ok bad
+  shift
+  printf '\n=== %s\n' "$name"
+  TIMEFORMAT="--- $name: %R s, %U s of CPU"
+  set +e
+  time { (set -e; "$@") 2>&1 | tee "$log"; (exit "${PIPESTATUS[0]}"); }
+  status=$?
+  set -e
+  read -r ok bad < <(sed -nE 's/^test result: [A-Za-z]+\. ([0-9]+) passed; ([0-9]+) failed.*/\1 \2/p' "$log" | awk '{p += $1; f += $2} END {print p + 0, f + 0}')
+  if [ $((ok + bad)) -eq 0 ]; then ok=$((status == 0)); fi
+  if [ "$status" -ne 0 ]; then
+    echo "--- $name: FAILED"
+    if [ "$bad" -eq 0 ]; then bad=1; fi
+  fi
+  passed=$((passed + ok)) failed=$((failed + bad))
+}
+
+summary() {
+  printf '\n%d passed, %d failed\n' "$passed" "$failed"
+  [ "$failed" -eq 0 ]
+}
+
+# as_root COMMAND...: as it is for root, with sudo where there is one.
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"
+  elif command -v sudo >/dev/null; then sudo -n "$@"
+  else echo "please run as root: $*" >&2; return 1
+  fi
+}
+
+# need PACKAGE TEST...: installs the Debian package unless the test succeeds.
+need() {
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 && return
+  as_root apt-get update -q
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$package"
+}
+
+prepare() {
+  mkdir -p tests/.cache
+  need ffmpeg ffmpeg -version
+  need python3-venv python3 -c 'import venv, ensurepip'
+  if command -v rustup >/dev/null; then rustup target add wasm32-unknown-unknown; fi
+  if ! cmp -s tests/tools/requirements.txt tests/.venv/installed.txt; then
+    python3 -m venv tests/.venv
+    $python -m pip install -q --disable-pip-version-check -r tests/tools/requirements.txt
+    cp tests/tools/requirements.txt tests/.venv/installed.txt
+  fi
+  $python tests/tools/get-models
+  $python tests/tools/derive-v3-tokenizer
+  tests/tools/dev-samples "$dev"
+  if [ -f "$dev/manifest.tsv" ]; then $python tests/tools/mel_oracle.py; fi
+}
+
+# One package a call: resolved together, one package's features would hide what another lacks.
+wasm_check() {
+  local package
+  for package in "$@"; do cargo check -p "$package" --target wasm32-unknown-unknown; done
+}
+
+readme_command() {
+  cargo run --release -- tests/data/jfk.flac | tee tests/.cache/jfk.out
+  grep -qi 'ask not what your country can do for you' tests/.cache/jfk.out
+}
+
+# transcripts OUT ARGUMENT...: a text file for every recording of the arguments, as the reference outputs were made.
+transcripts() {
+  local out=$1
+  shift
+  rm -rf "$out"
+  target/release/candle-whisper --temperature 0 --temperature_increment_on_fallback None --beam_size None --best_of None \
+    --word_timestamps True --condition_on_previous_text True --verbose False --output_format txt --output_dir "$out" "$@"
+}
+
+# The command line's plain text against the reference's: the same weights in f32, then the model the project ships.
+word_error_rates() {
+  local manifest=tests/data/manifest.tsv root=tests/data reference=tests/golden/reference/ margin=3 wer="$python tests/tools/wer.py" all english
+  cargo build --release
+  if [ -f "$dev/manifest.tsv" ]; then
+    manifest=$dev/manifest.tsv root=$dev reference=$dev/../../reference/dev. margin=0.5
+  fi
+  mapfile -t all < <(tail -n +2 "$manifest" | cut -f2)
+  mapfile -t english < <(tail -n +2 "$manifest" | awk -F'\t' '$4 == "en" {print $2}')
+  if [ "$root" = "$dev" ]; then all+=(longform_dev.flac) english+=(longform_dev.flac); fi
+  mkdir -p tests/.cache/wer
+  transcripts tests/.cache/wer/base --model tests/models/base "${all[@]/#/$root/}"
+  $wer "$manifest" tests/.cache/wer/base --against "${reference}base.jsonl" --against-mode greedy_words
+  transcripts tests/.cache/wer/tiny.en --model tests/models/tiny.en "${english[@]/#/$root/}"
+  $wer "$manifest" tests/.cache/wer/tiny.en --language en --against "${reference}tiny.en.jsonl" --against-mode greedy_words
+  transcripts tests/.cache/wer/bundled "${english[@]/#/$root/}"
+  $wer "$manifest" tests/.cache/wer/bundled --language en --against "${reference}tiny.en.jsonl" --against-mode greedy_words --margin "$margin"
+  echo "word error rates: ${#all[@]} recordings with base, ${#english[@]} with tiny.en and with the bundled model"
+}
+
+# Builds with the CUDA feature where there is no GPU (kernels left empty, driver libraries replaced by stubs that fail)
+# and starts the program: it must say in one line that it has no GPU, and transcribe on the CPU.
+cuda_check() {
+  local device tools=$PWD/tests/.tools/cuda
+  cargo fetch -q # the stubs are made from cudarc's sources
+  PATH=$PWD/tests/.venv/bin:$PATH tests/tools/setup-cuda-toolkit.sh "$tools" >/dev/null
+  . "$tools/env.sh"
+  # In the same target folder and profile as the tests: all but candle and our own crates is compiled already.
+  NVCC=$tools/bin/nvcc-check cargo build --release -p candle-whisper --features cuda
+  cp target/release/candle-whisper tests/.cache/candle-whisper-cuda
+  for device in auto cuda; do
+    LD_LIBRARY_PATH=$CUDA_HOME/stubs-run tests/.cache/candle-whisper-cuda --device "$device" tests/data/jfk.flac \
+      >tests/.cache/cuda.out 2>tests/.cache/cuda.err
+    cat tests/.cache/cuda.err tests/.cache/cuda.out
+    grep -qi 'ask not what your country can do for you' tests/.cache/cuda.out
+    [ "$(grep -ci 'cuda\|gpu' tests/.cache/cuda.err)" -eq 1 ]
+  done
+}
