@@ -68,13 +68,7 @@ impl Waveform {
         let mut converter = Converter::new();
         let mut samples = Vec::new();
         let layout = Layout::of_count(channels);
-        converter.push(
-            interleaved,
-            &layout,
-            sample_rate,
-            Rounding::Even,
-            &mut samples,
-        )?;
+        converter.push(interleaved, &layout, sample_rate, Rounding::Even, &mut samples)?;
         converter.finish(&mut samples)?;
         Ok(Self(samples))
     }

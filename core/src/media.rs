@@ -76,20 +76,11 @@ impl MediaReader {
         S: Read + Seek + Send + 'static,
     {
         let opened = guarded(|| open::open(source, hint))??;
-        let Opened {
-            format,
-            track,
-            codec,
-            edit,
-            container,
-        } = opened;
-        let claimed = track
-            .duration
-            .zip(track.time_base)
-            .and_then(|(duration, base)| {
-                let time = base.calc_duration(duration)?;
-                Some(time.as_secs_f64())
-            });
+        let Opened { format, track, codec, edit, container } = opened;
+        let claimed = track.duration.zip(track.time_base).and_then(|(duration, base)| {
+            let time = base.calc_duration(duration)?;
+            Some(time.as_secs_f64())
+        });
         let trim = match edit {
             Some(edit) => Trim::Seconds(edit.start, edit.duration),
             None => Trim::Frames(codec.delay(), None),
@@ -111,8 +102,7 @@ impl MediaReader {
 
     /// What the container claims in seconds: a hint for a progress bar, wrong in broken files.
     pub fn duration(&self) -> Option<f64> {
-        self.duration
-            .filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
+        self.duration.filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
     }
 
     /// The next samples, mono at 16 kHz: never empty, `None` at the end. (n_samples)
@@ -145,12 +135,7 @@ impl MediaReader {
             return Ok(());
         }
         self.any_decoded = true;
-        let Pcm {
-            interleaved,
-            layout,
-            sample_rate,
-            rounding,
-        } = self.codec.pcm();
+        let Pcm { interleaved, layout, sample_rate, rounding } = self.codec.pcm();
         let channels = layout.channels().max(1);
         let n_frames = interleaved.len() / channels;
         let after = match self.codec.ignores_trim() {
@@ -159,8 +144,7 @@ impl MediaReader {
         };
         let kept = self.trim.keep(n_frames, sample_rate, after);
         let interleaved = &interleaved[kept.start * channels..kept.end * channels];
-        self.converter
-            .push(interleaved, layout, sample_rate, rounding, &mut self.block)
+        self.converter.push(interleaved, layout, sample_rate, rounding, &mut self.block)
     }
 
     /// The track's next packet; what ends a file early ends it here.
@@ -235,12 +219,7 @@ impl Trim {
         *skip -= start as u64;
         let mut end = n_frames.saturating_sub(after).max(start);
         if let Some(keep) = keep {
-            end = end.min(
-                start
-                    + usize::try_from(*keep)
-                        .unwrap_or(n_frames)
-                        .min(n_frames - start),
-            );
+            end = end.min(start + usize::try_from(*keep).unwrap_or(n_frames).min(n_frames - start));
             *keep -= (end - start) as u64;
         }
         start..end

@@ -32,10 +32,7 @@ const DEV: [(&str, Result<usize, &str>); 25] = [
     ("nan_inf_f32.wav", Ok(64_000)),
     ("odd_length.wav", Ok(16_000)),
     ("one_sample.wav", Ok(1)),
-    (
-        "random_bytes.mp3",
-        Err("no audio or video format was recognised"),
-    ),
+    ("random_bytes.mp3", Err("no audio or video format was recognised")),
     ("silence_35s.wav", Ok(560_000)),
     ("text.wav", Err("no audio or video format was recognised")),
     ("tone_440hz_5s.wav", Ok(80_000)),
@@ -58,9 +55,7 @@ fn every_bad_file_gives_what_is_there_or_says_what_is_wrong() {
         let files = files(&folder);
         for path in &files {
             let expected = DEV.iter().find(|(known, _)| *known == name(path));
-            let expected = expected
-                .unwrap_or_else(|| panic!("{} is not in the table", name(path)))
-                .1;
+            let expected = expected.unwrap_or_else(|| panic!("{} is not in the table", name(path))).1;
             let (outcome, peak) = heap::peak(|| decode_file(path));
             match (&outcome, expected) {
                 (Ok(waveform), Ok(n)) => assert_eq!(waveform.samples().len(), n, "{}", name(path)),
@@ -82,11 +77,7 @@ fn sizes_that_lie_give_what_is_there() {
         let mut file = wav_header(1, 16_000, 16, claimed);
         file.extend(&pcm);
         let (n, peak) = heap::peak(|| n_samples(&file));
-        assert_eq!(
-            n,
-            if claimed == 1 { 0 } else { 8000 },
-            "{claimed} bytes are claimed"
-        );
+        assert_eq!(n, if claimed == 1 { 0 } else { 8000 }, "{claimed} bytes are claimed");
         assert!(peak < 1 << 20, "{claimed} bytes are claimed, {peak} taken");
     }
     assert_eq!(n_samples(&wav_header(1, 16_000, 16, 0)), 0);
@@ -112,19 +103,12 @@ fn a_file_that_is_cut_gives_what_is_there() {
     for name in streams {
         let file = fixture(name);
         let whole = decoded(&file).unwrap();
-        let part =
-            decoded(&file[..file.len() * 7 / 10]).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let part = decoded(&file[..file.len() * 7 / 10]).unwrap_or_else(|error| panic!("{name}: {error}"));
         let share = part.duration() / whole.duration();
         let (correlation, lag) = correlate(part.samples(), whole.samples());
-        println!(
-            "{name}: {:.0} % of it, correlation {correlation:.4}",
-            share * 100.0
-        );
+        println!("{name}: {:.0} % of it, correlation {correlation:.4}", share * 100.0);
         assert!((0.4..0.9).contains(&share), "{name}: {share} of it");
-        assert!(
-            correlation > 0.99 && lag == 0,
-            "{name}: correlation {correlation} at lag {lag}"
-        );
+        assert!(correlation > 0.99 && lag == 0, "{name}: correlation {correlation} at lag {lag}");
     }
     let m4a = fixture("m4a_aac_lc.m4a");
     let error = decoded(&m4a[..m4a.len() / 2]).unwrap_err().to_string();
@@ -171,14 +155,8 @@ fn what_can_not_be_used_is_an_error_in_words() {
         (&wav_header(1, 0, 16, 64), "`0` Hz"),
         (&with_tag(0x0055), "MP3 in a WAV file"),
         (&with_tag(0x0161), "WMA 2 in a WAV file"),
-        (
-            b"OggS\0\x02\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x01\x50Speex   1.2",
-            "Speex",
-        ),
-        (
-            b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c",
-            "Windows Media",
-        ),
+        (b"OggS\0\x02\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x01\x50Speex   1.2", "Speex"),
+        (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\0\xaa\0\x62\xce\x6c", "Windows Media"),
         (b"#!AMR\n", "AMR"),
     ];
     for (bytes, words) in cases {
@@ -188,20 +166,12 @@ fn what_can_not_be_used_is_an_error_in_words() {
     }
     let mut fast = wav_header(1, u32::MAX, 16, 64);
     fast.extend([1; 64]);
-    assert!(
-        decoded(&fast)
-            .unwrap_err()
-            .to_string()
-            .contains("`4294967295` Hz")
-    );
+    assert!(decoded(&fast).unwrap_err().to_string().contains("`4294967295` Hz"));
 }
 
 #[test]
 fn rate_and_channels_may_change_in_the_middle() {
-    let (first, second) = (
-        fixture("ogg_vorbis_16k.ogg"),
-        fixture("ogg_vorbis_44k1_stereo.ogg"),
-    );
+    let (first, second) = (fixture("ogg_vorbis_16k.ogg"), fixture("ogg_vorbis_44k1_stereo.ogg"));
     let joined = decoded(&[first, second].concat()).unwrap();
     assert_eq!(joined.duration(), 3.0);
     let (start, end) = joined.samples().split_at(24_000);
@@ -253,19 +223,9 @@ fn mutated_files_neither_panic_nor_hang_nor_fill_the_memory() {
                 Err(_) => panic!("{what} panics"),
             };
             // The waveform grows by doubling; the codecs' tables and blocks come on top.
-            assert!(
-                peak < (16 << 20) + 12 * n_samples,
-                "{what} takes {peak} bytes"
-            );
-            assert!(
-                n_samples < 64 * 16 * 30_000,
-                "{what} gives {n_samples} samples"
-            );
-            assert!(
-                start.elapsed() < Duration::from_secs(5),
-                "{what} takes {:?}",
-                start.elapsed()
-            );
+            assert!(peak < (16 << 20) + 12 * n_samples, "{what} takes {peak} bytes");
+            assert!(n_samples < 64 * 16 * 30_000, "{what} gives {n_samples} samples");
+            assert!(start.elapsed() < Duration::from_secs(5), "{what} takes {:?}", start.elapsed());
             runs += 1;
         }
     }

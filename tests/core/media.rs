@@ -55,9 +55,7 @@ pub fn correlate(a: &[f32], b: &[f32]) -> (f64, isize) {
         ab / (aa * bb).sqrt()
     };
     let lags = -MAX_LAG..=MAX_LAG;
-    let lag = lags
-        .max_by(|&k, &l| at(k, 24_000).total_cmp(&at(l, 24_000)))
-        .unwrap();
+    let lag = lags.max_by(|&k, &l| at(k, 24_000).total_cmp(&at(l, 24_000))).unwrap();
     (at(lag, usize::MAX), lag)
 }
 
@@ -70,11 +68,7 @@ fn every_format_gives_the_same_recording() {
             let name = name(&path);
             if name.starts_with("wma") || name.starts_with("ac3") {
                 let error = decode_file(&path).unwrap_err().to_string();
-                let format = if name.starts_with("wma") {
-                    "Windows Media"
-                } else {
-                    "AC-3"
-                };
+                let format = if name.starts_with("wma") { "Windows Media" } else { "AC-3" };
                 assert!(error.contains(format), "{name}: {error}");
                 assert!(error.contains("ffmpeg -i IN OUT.flac"), "{name}: {error}");
                 refused += 1;
@@ -92,21 +86,12 @@ fn every_format_gives_the_same_recording() {
             let difference = waveform.samples().len() as isize - n_expected as isize;
             let (correlation, lag) = correlate(waveform.samples(), reference.samples());
             println!("{name}: correlation {correlation:.5}, lag {lag}, {difference:+} samples");
-            assert!(
-                difference.abs() <= 800,
-                "{name} is {difference} samples too long"
-            );
-            assert!(
-                correlation >= 0.99,
-                "{name}: correlation {correlation} at lag {lag}"
-            );
+            assert!(difference.abs() <= 800, "{name} is {difference} samples too long");
+            assert!(correlation >= 0.99, "{name}: correlation {correlation} at lag {lag}");
             assert!(lag.abs() <= 2, "{name} is {lag} samples late");
             decoded += 1;
         }
-        println!(
-            "{}: {decoded} files decoded, {refused} refused",
-            folder.display()
-        );
+        println!("{}: {decoded} files decoded, {refused} refused", folder.display());
     }
 }
 
@@ -115,9 +100,8 @@ fn sixteen_bits_mono_at_16_khz_go_through_unchanged() {
     let wav = fixture("wav_s16_16k.wav");
     let start = wav.windows(4).position(|bytes| bytes == b"data").unwrap() + 8;
     let pairs = wav[start..].chunks_exact(2);
-    let expected: Vec<f32> = pairs
-        .map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32768.0)
-        .collect();
+    let expected: Vec<f32> =
+        pairs.map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])) / 32768.0).collect();
     let lossless = [
         "wav_s16_16k.wav",
         "wav_s24_16k.wav",
@@ -131,21 +115,13 @@ fn sixteen_bits_mono_at_16_khz_go_through_unchanged() {
     ];
     for name in lossless {
         let waveform = decode(Cursor::new(fixture(name)), None).unwrap();
-        assert!(
-            waveform.samples() == expected,
-            "{name} is not bit for bit the recording"
-        );
+        assert!(waveform.samples() == expected, "{name} is not bit for bit the recording");
     }
 }
 
 #[test]
 fn the_extension_is_only_a_hint() {
-    for name in [
-        "mp3_cbr64_16k.mp3",
-        "flac_16k.flac",
-        "webm_opus.webm",
-        "aac_adts.aac",
-    ] {
+    for name in ["mp3_cbr64_16k.mp3", "flac_16k.flac", "webm_opus.webm", "aac_adts.aac"] {
         let expected = decode(Cursor::new(fixture(name)), None).unwrap();
         for hint in ["wav", "mp3", "mp4", "nonsense"] {
             let waveform = decode(Cursor::new(fixture(name)), Some(hint)).unwrap();
@@ -163,9 +139,7 @@ fn reading_starts_at_the_first_byte() {
 
 #[test]
 fn blocks_join_to_what_one_shot_gives() {
-    let pcm: Vec<i16> = (0..2 * 44_100_i32)
-        .map(|i| (i * i % 20_011 - 10_005) as i16)
-        .collect();
+    let pcm: Vec<i16> = (0..2 * 44_100_i32).map(|i| (i * i % 20_011 - 10_005) as i16).collect();
     let mut file = wav_header(2, 44_100, 16, pcm.len() as u32 * 2);
     file.extend(pcm.iter().flat_map(|x| x.to_le_bytes()));
     let mut reader = MediaReader::open(Cursor::new(file), None).unwrap();
@@ -179,10 +153,7 @@ fn blocks_join_to_what_one_shot_gives() {
     let whole = Waveform::from_pcm(&floats, 2, 44_100).unwrap();
     assert!(blocks > 5, "{blocks} blocks");
     assert!(samples == whole.samples());
-    assert!(
-        reader.next_block().unwrap().is_none(),
-        "the end stays the end"
-    );
+    assert!(reader.next_block().unwrap().is_none(), "the end stays the end");
 }
 
 #[test]
@@ -215,9 +186,7 @@ struct Endless {
 
 impl Read for Endless {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let n = buffer
-            .len()
-            .min((self.len - self.position.min(self.len)) as usize);
+        let n = buffer.len().min((self.len - self.position.min(self.len)) as usize);
         for (at, byte) in (self.position as usize..).zip(&mut buffer[..n]) {
             *byte = self.header.get(at).copied().unwrap_or((at % 251) as u8);
         }
@@ -243,11 +212,7 @@ fn memory_does_not_grow_with_the_file() {
         let bytes = minutes * 60 * 48_000 * 4;
         let header = wav_header(2, 48_000, 16, bytes as u32);
         let len = header.len() as u64 + bytes;
-        let source = Endless {
-            header,
-            position: 0,
-            len,
-        };
+        let source = Endless { header, position: 0, len };
         let (n, peak) = heap::peak(|| {
             let mut reader = MediaReader::open(source, Some("wav")).unwrap();
             let mut n = 0;
@@ -261,10 +226,7 @@ fn memory_does_not_grow_with_the_file() {
     };
     let (short, long) = (peak_of(1), peak_of(10));
     assert!(long < 2 << 20, "{long} bytes");
-    assert!(
-        long <= short + (64 << 10),
-        "{short} bytes for 1 minute, {long} for 10"
-    );
+    assert!(long <= short + (64 << 10), "{short} bytes for 1 minute, {long} for 10");
 }
 
 pub fn wav_header(channels: u16, rate: u32, bits: u16, bytes: u32) -> Vec<u8> {

@@ -5,15 +5,13 @@ use std::f64::consts::{PI, TAU};
 use candle_whisper_core::Waveform;
 
 const RATES: [u32; 14] = [
-    8_000, 11_025, 12_000, 16_000, 16_001, 22_050, 24_000, 32_000, 37_800, 44_100, 48_000, 88_200,
-    96_000, 192_000,
+    8_000, 11_025, 12_000, 16_000, 16_001, 22_050, 24_000, 32_000, 37_800, 44_100, 48_000, 88_200, 96_000,
+    192_000,
 ];
 
 fn tone(frequency: f64, rate: u32, n_frames: usize, channels: usize) -> Vec<f32> {
     let sample = |i: usize| 0.5 * (TAU * frequency * i as f64 / f64::from(rate)).sin();
-    (0..n_frames)
-        .flat_map(|i| std::iter::repeat_n(sample(i) as f32, channels))
-        .collect()
+    (0..n_frames).flat_map(|i| std::iter::repeat_n(sample(i) as f32, channels)).collect()
 }
 
 #[test]
@@ -24,11 +22,7 @@ fn a_sine_at_any_rate_and_channel_count_stays_where_it_is() {
             let pcm = tone(1000.0, rate, n_frames, channels);
             let waveform = Waveform::from_pcm(&pcm, channels, rate).unwrap();
             let samples = waveform.samples();
-            assert_eq!(
-                samples.len(),
-                (n_frames * 16_000).div_ceil(rate as usize),
-                "{rate} Hz"
-            );
+            assert_eq!(samples.len(), (n_frames * 16_000).div_ceil(rate as usize), "{rate} Hz");
             let expected = tone(1000.0, 16_000, samples.len(), 1);
             let inner = 800..samples.len() - 800;
             let worst = samples[inner.clone()].iter().zip(&expected[inner]);
@@ -44,13 +38,8 @@ fn what_16_khz_can_not_carry_is_gone() {
         for frequency in [8_400.0, 9_000.0, 10_500.0] {
             let pcm = tone(frequency, rate, rate as usize, 1);
             let waveform = Waveform::from_pcm(&pcm, 1, rate).unwrap();
-            let loudest = waveform.samples()[800..15_000]
-                .iter()
-                .fold(0.0, |a: f32, b| a.max(b.abs()));
-            assert!(
-                loudest < 1e-4,
-                "{frequency} Hz at {rate} Hz leaves {loudest}"
-            );
+            let loudest = waveform.samples()[800..15_000].iter().fold(0.0, |a: f32, b| a.max(b.abs()));
+            assert!(loudest < 1e-4, "{frequency} Hz at {rate} Hz leaves {loudest}");
         }
     }
 }
@@ -104,9 +93,7 @@ fn noise_is_resampled_as_a_slow_sinc_does_it() {
         assert_eq!(samples.len(), expected.len());
         let inner = 1000..samples.len() - 1000;
         let pairs = samples[inner.clone()].iter().zip(&expected[inner]);
-        let worst = pairs
-            .map(|(&a, b)| (f64::from(a) - b).abs())
-            .fold(0.0, f64::max);
+        let worst = pairs.map(|(&a, b)| (f64::from(a) - b).abs()).fold(0.0, f64::max);
         assert!(worst < 2e-4, "{rate} Hz: {worst}");
     }
 }
@@ -116,14 +103,9 @@ fn the_mix_is_ffmpegs() {
     // An amplitude on one channel at a time of 5.1: front, front, centre, low, surround, surround.
     let expected = [0.2071, 0.2071, 0.2929, 0.0, 0.1465, 0.1465];
     for (channel, weight) in expected.into_iter().enumerate() {
-        let pcm: Vec<f32> = (0..600)
-            .map(|i| if i % 6 == channel { 0.9 } else { 0.0 })
-            .collect();
+        let pcm: Vec<f32> = (0..600).map(|i| if i % 6 == channel { 0.9 } else { 0.0 }).collect();
         let waveform = Waveform::from_pcm(&pcm, 6, 16_000).unwrap();
-        assert!(
-            (waveform.samples()[50] - 0.9 * weight).abs() < 1e-4,
-            "channel {channel}"
-        );
+        assert!((waveform.samples()[50] - 0.9 * weight).abs() < 1e-4, "channel {channel}");
     }
     let stereo = Waveform::from_pcm(&[0.5, 0.25, -0.5, 0.5], 2, 16_000).unwrap();
     assert_eq!(stereo.samples(), [0.375, 0.0]);
@@ -131,45 +113,21 @@ fn the_mix_is_ffmpegs() {
 
 #[test]
 fn samples_are_rounded_to_16_bits_and_clipped() {
-    let pcm = [
-        0.3,
-        1.5,
-        -7.0,
-        f32::NAN,
-        f32::INFINITY,
-        f32::NEG_INFINITY,
-        1e30,
-    ];
+    let pcm = [0.3, 1.5, -7.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30];
     let waveform = Waveform::from_pcm(&pcm, 1, 16_000).unwrap();
     let top = 32767.0 / 32768.0;
-    let expected = [
-        (0.3_f32 * 32768.0).round() / 32768.0,
-        top,
-        -1.0,
-        0.0,
-        top,
-        -1.0,
-        top,
-    ];
+    let expected = [(0.3_f32 * 32768.0).round() / 32768.0, top, -1.0, 0.0, top, -1.0, top];
     assert_eq!(waveform.samples(), expected);
 }
 
 #[test]
 fn pcm_that_makes_no_sense_is_an_error_in_words() {
-    let error = |pcm: &[f32], channels, rate| {
-        Waveform::from_pcm(pcm, channels, rate)
-            .unwrap_err()
-            .to_string()
-    };
+    let error =
+        |pcm: &[f32], channels, rate| Waveform::from_pcm(pcm, channels, rate).unwrap_err().to_string();
     assert!(error(&[], 0, 16_000).contains("`0` channels"));
     assert!(error(&[0.0; 4], 100_000, 16_000).contains("`100000` channels"));
     assert!(error(&[0.0; 3], 2, 16_000).contains("whole number of frames"));
     assert!(error(&[0.0; 2], 2, 0).contains("`0` Hz"));
     assert!(error(&[0.0; 2], 2, u32::MAX).contains("`4294967295` Hz"));
-    assert!(
-        Waveform::from_pcm(&[], 2, 44_100)
-            .unwrap()
-            .samples()
-            .is_empty()
-    );
+    assert!(Waveform::from_pcm(&[], 2, 44_100).unwrap().samples().is_empty());
 }

@@ -37,12 +37,7 @@ pub(crate) struct Converter {
 
 impl Converter {
     pub(crate) fn new() -> Self {
-        Self {
-            layout: Layout::of_count(0),
-            weights: Vec::new(),
-            resampler: None,
-            mono: Vec::new(),
-        }
+        Self { layout: Layout::of_count(0), weights: Vec::new(), resampler: None, mono: Vec::new() }
     }
 
     /// Converts one block and appends what it completes to `out`.
@@ -54,11 +49,7 @@ impl Converter {
         rounding: Rounding,
         out: &mut Vec<f32>,
     ) -> Result<()> {
-        if self
-            .resampler
-            .as_ref()
-            .is_none_or(|r| r.rate() != sample_rate)
-        {
+        if self.resampler.as_ref().is_none_or(|r| r.rate() != sample_rate) {
             self.finish(out)?;
         }
         let resampler = match &mut self.resampler {

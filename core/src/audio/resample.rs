@@ -38,15 +38,8 @@ impl Resampler {
                 SAMPLE_RATES.end()
             )));
         }
-        let mut resampler = Self {
-            rate,
-            fft: None,
-            pending: Vec::new(),
-            block: Vec::new(),
-            delay: 0,
-            n_in: 0,
-            n_out: 0,
-        };
+        let mut resampler =
+            Self { rate, fft: None, pending: Vec::new(), block: Vec::new(), delay: 0, n_in: 0, n_out: 0 };
         if rate as usize != SAMPLE_RATE {
             let rate = rate as usize;
             let gcd = gcd(rate, SAMPLE_RATE);
@@ -111,8 +104,7 @@ impl Resampler {
         let Some(n_block) = self.fft.as_ref().map(|fft| fft.input_frames_max()) else {
             return Ok(());
         };
-        let n_total =
-            (u128::from(self.n_in) * SAMPLE_RATE as u128).div_ceil(self.rate.into()) as u64;
+        let n_total = (u128::from(self.n_in) * SAMPLE_RATE as u128).div_ceil(self.rate.into()) as u64;
         let mut block = std::mem::take(&mut self.pending);
         while self.n_out < n_total {
             block.resize(n_block, 0.0);
@@ -133,9 +125,7 @@ impl Resampler {
         let n_block = self.block.len();
         let source = InterleavedSlice::new(input, 1, input.len()).map_err(failed)?;
         let mut sink = InterleavedSlice::new_mut(&mut self.block, 1, n_block).map_err(failed)?;
-        let (_, n) = fft
-            .process_into_buffer(&source, &mut sink, None)
-            .map_err(failed)?;
+        let (_, n) = fft.process_into_buffer(&source, &mut sink, None).map_err(failed)?;
         let dropped = self.delay.min(n);
         self.delay -= dropped;
         self.n_out += (n - dropped) as u64;

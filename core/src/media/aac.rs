@@ -7,10 +7,8 @@ use syom::{Channel, DecodeOptions, Decoder};
 use crate::audio::{Layout, Speaker};
 use crate::error::{Error, Result};
 
-const RATES: [u32; 13] = [
-    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000,
-    7_350,
-];
+const RATES: [u32; 13] =
+    [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 
 /// A decoder for one track.
 pub(super) struct Aac {
@@ -27,11 +25,7 @@ impl Aac {
             Some(config) if config.len() >= 2 => config.to_vec(),
             _ => {
                 let index = RATES.iter().position(|&r| Some(r) == rate).unwrap_or(4) as u16;
-                let layout = if channels == 8 {
-                    7
-                } else {
-                    channels.min(6) as u16
-                };
+                let layout = if channels == 8 { 7 } else { channels.min(6) as u16 };
                 (2 << 11 | index << 7 | layout << 3).to_be_bytes().to_vec()
             }
         };

@@ -1,9 +1,7 @@
 //! One track's packets to interleaved samples, by whichever decoder knows its codec.
 
 use symphonia::core::audio::{Channels, GenericAudioBufferRef as Buffer, Position};
-use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_OPUS,
-};
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_OPUS};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::packet::Packet;
 
@@ -79,12 +77,10 @@ impl Codec {
         match &self.decoder {
             Decoder::Opus(opus) => opus.pre_skip.into(),
             Decoder::Aac(_) if self.container.is_bare => 1024,
-            Decoder::Symphonia(decoder) if self.container.is_bare => {
-                match decoder.codec_params().codec {
-                    CODEC_ID_MP1 | CODEC_ID_MP2 => 481,
-                    _ => 0,
-                }
-            }
+            Decoder::Symphonia(decoder) if self.container.is_bare => match decoder.codec_params().codec {
+                CODEC_ID_MP1 | CODEC_ID_MP2 => 481,
+                _ => 0,
+            },
             _ => 0,
         }
     }
@@ -121,9 +117,7 @@ impl Codec {
                     _ => Layout::of_count(channels),
                 };
                 self.rounding = match buffer {
-                    Buffer::S24(_) | Buffer::S32(_) | Buffer::U24(_) | Buffer::U32(_) => {
-                        Rounding::Down
-                    }
+                    Buffer::S24(_) | Buffer::S32(_) | Buffer::U24(_) | Buffer::U32(_) => Rounding::Down,
                     Buffer::F32(_) | Buffer::F64(_) => Rounding::Even,
                     _ => Rounding::Up,
                 };

@@ -120,8 +120,7 @@ impl<S: Read + Seek> Walk<'_, S> {
         let Some(edts) = self.find(trak, b"edts")? else {
             return Ok(None);
         };
-        let (Some(elst), Some(mdia)) = (self.find(edts, b"elst")?, self.find(trak, b"mdia")?)
-        else {
+        let (Some(elst), Some(mdia)) = (self.find(edts, b"elst")?, self.find(trak, b"mdia")?) else {
             return Ok(None);
         };
         let Some(mdhd) = self.find(mdia, b"mdhd")? else {
@@ -145,9 +144,7 @@ impl<S: Read + Seek> Walk<'_, S> {
             }
         }
         Ok(match used {
-            Some((duration, start))
-                if be32(&bytes[4..]) <= 2 && movie_scale > 0 && media_scale > 0 =>
-            {
+            Some((duration, start)) if be32(&bytes[4..]) <= 2 && movie_scale > 0 && media_scale > 0 => {
                 Some(Edit {
                     track_id,
                     start: start as f64 / f64::from(media_scale),

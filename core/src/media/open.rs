@@ -56,23 +56,11 @@ where
     let kind = format.format_info().format;
     let container = Container {
         guess_layout: guess_layout || matches!(kind, id::FORMAT_ID_AIFF | id::FORMAT_ID_CAF),
-        is_bare: matches!(
-            kind,
-            id::FORMAT_ID_ADTS | id::FORMAT_ID_MP1 | id::FORMAT_ID_MP2
-        ),
+        is_bare: matches!(kind, id::FORMAT_ID_ADTS | id::FORMAT_ID_MP1 | id::FORMAT_ID_MP2),
     };
     let (track, codec) = choose(&*format, container)?;
-    let edit = movie
-        .edits
-        .into_iter()
-        .find(|edit| edit.track_id == track.id);
-    Ok(Opened {
-        format,
-        track,
-        codec,
-        edit,
-        container,
-    })
+    let edit = movie.edits.into_iter().find(|edit| edit.track_id == track.id);
+    Ok(Opened { format, track, codec, edit, container })
 }
 
 fn probe<S>(source: Source<S>, hint: Option<&str>) -> Result<Box<dyn FormatReader>, Fault>
@@ -114,9 +102,7 @@ pub(super) fn choose(format: &dyn FormatReader, container: Container) -> Result<
 /// symphonia's complaint while it opens a file, for a person.
 fn explain(fault: Fault) -> Error {
     match fault {
-        Fault::IoError(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => {
-            Error::Io(error)
-        }
+        Fault::IoError(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Error::Io(error),
         fault => {
             let what = fault.to_string();
             if what.contains("moov") {

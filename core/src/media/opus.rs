@@ -105,9 +105,7 @@ impl Opus {
         if decoded.is_ok() {
             self.shift(packet[0] >> 3 < 16, out);
         }
-        decoded
-            .map(|_| ())
-            .map_err(|code| format!("invalid Opus packet (code {code})"))
+        decoded.map(|_| ()).map_err(|code| format!("invalid Opus packet (code {code})"))
     }
 }
 
@@ -146,7 +144,5 @@ fn broken() -> Error {
 }
 
 fn failed(code: i32) -> Error {
-    Error::Audio(format!(
-        "the Opus identification header can't be used (code {code})"
-    ))
+    Error::Audio(format!("the Opus identification header can't be used (code {code})"))
 }

@@ -5,11 +5,7 @@ use symphonia::core::codecs::audio::well_known as id;
 
 /// Magic bytes at an offset, and what they stand for.
 const FORMATS: &[(usize, &[u8], &str)] = &[
-    (
-        0,
-        b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
-        "Windows Media (WMA, ASF)",
-    ),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "Windows Media (WMA, ASF)"),
     (0, b"\x0b\x77", "AC-3 (Dolby Digital)"),
     (0, b"\x7f\xfe\x80\x01", "DTS"),
     (0, b"#!AMR", "AMR"),
@@ -38,8 +34,7 @@ pub(super) fn unsupported_format(start: &[u8]) -> Option<&'static str> {
         return Some("MPEG transport stream");
     }
     let table = FORMATS.iter();
-    let mut hits =
-        table.filter(|(at, magic, _)| start.get(*at..).is_some_and(|s| s.starts_with(magic)));
+    let mut hits = table.filter(|(at, magic, _)| start.get(*at..).is_some_and(|s| s.starts_with(magic)));
     hits.next().map(|(_, _, name)| *name)
 }
 

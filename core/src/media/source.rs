@@ -72,9 +72,7 @@ impl<S: Read + Seek> Source<S> {
     }
 
     fn inner(&self) -> MutexGuard<'_, S> {
-        self.inner
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

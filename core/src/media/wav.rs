@@ -71,16 +71,13 @@ impl Header {
                 b"ds64" if is_64 => {
                     let mut sizes = [0; 16];
                     if source.read_at(body, &mut sizes)? == 16 {
-                        let len =
-                            u64::from(le32(&sizes[8..])) | u64::from(le32(&sizes[12..])) << 32;
+                        let len = u64::from(le32(&sizes[8..])) | u64::from(le32(&sizes[12..])) << 32;
                         data_len = Some(len);
                     }
                 }
                 b"fmt " => {
                     let mut format = [0; 40];
-                    let n = source
-                        .read_at(body, &mut format)?
-                        .min(size.min(40) as usize);
+                    let n = source.read_at(body, &mut format)?.min(size.min(40) as usize);
                     header.format(&format[..n]);
                 }
                 b"data" => {
