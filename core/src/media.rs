@@ -14,6 +14,7 @@ mod source;
 mod wav;
 
 use std::io::{ErrorKind, Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::FormatReader;
@@ -74,7 +75,7 @@ impl MediaReader {
     where
         S: Read + Seek + Send + 'static,
     {
-        let opened = open::open(source, hint)?;
+        let opened = guarded(|| open::open(source, hint))??;
         let Opened { format, track, codec, edit, container } = opened;
         let claimed = track.duration.zip(track.time_base).and_then(|(duration, base)| {
             let time = base.calc_duration(duration)?;
@@ -129,7 +130,7 @@ impl MediaReader {
     }
 
     fn take(&mut self, packet: &Packet) -> Result<()> {
-        if let Err(complaint) = self.codec.decode(packet) {
+        if let Err(complaint) = guarded(|| self.codec.decode(packet))? {
             self.complaint.get_or_insert(complaint);
             return Ok(());
         }
@@ -150,7 +151,7 @@ impl MediaReader {
     fn next_packet(&mut self) -> Result<Option<Packet>> {
         let (mut faults, mut empty) = (0, 0);
         loop {
-            match self.format.next_packet() {
+            match guarded(|| self.format.next_packet())? {
                 Ok(None) => return Ok(None),
                 Ok(Some(packet)) if packet.track_id != self.track_id => {}
                 Ok(Some(packet)) if packet.data.is_empty() => {
@@ -181,6 +182,19 @@ impl MediaReader {
             }
         }
     }
+}
+
+/// Runs what may fail in ways that a decoding library did not foresee.
+///
+/// No input is known that makes one panic in a release build; on wasm a panic still ends the program.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
+        Error::Audio(
+            "a decoding library failed on this file: convert it first, for example with \
+             `ffmpeg -i IN OUT.flac`"
+                .to_owned(),
+        )
+    })
 }
 
 /// What an encoder added in front and at the end, still to be left out.

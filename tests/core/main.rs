@@ -2,13 +2,17 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
 mod anomalies;
+mod bad_audio;
 mod compression;
 mod data;
 mod dims;
 mod filters;
+mod heap;
 mod kernels;
+mod media;
 mod mel;
 mod network;
+mod resample;
 mod samplers;
 mod scripted;
 mod segments;

@@ -6,14 +6,14 @@ use super::downmix::Layout;
 use super::resample::Resampler;
 use crate::error::Result;
 
-/// How a sample gets its 16 bits: ffmpeg does it by the type it comes from.
+/// How a sample that is not resampled gets its 16 bits: ffmpeg does it by the type it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rounding {
     /// Floats: to the nearest, ties to even.
     Even,
-    /// Integers of up to 16 bits: to the nearest, ties upwards.
+    /// Integers of up to 16 bits that are mixed: to the nearest, ties upwards.
     Up,
-    /// Wider integers: the low bits are dropped, if there is no mixing and no resampling.
+    /// Wider integers that are not mixed: the low bits are dropped.
     Down,
 }
 
@@ -60,7 +60,11 @@ impl Converter {
             self.layout = layout.clone();
             self.weights = layout.weights();
         }
-        let untouched = resampler.is_identity() && self.weights.len() == 1;
+        let rounding = match rounding {
+            Rounding::Down if self.weights.len() > 1 => Rounding::Even,
+            _ if !resampler.is_identity() => Rounding::Even,
+            rounding => rounding,
+        };
         let start = out.len();
         self.mono.clear();
         if let [_] = self.weights[..] {
@@ -74,10 +78,10 @@ impl Converter {
         }
         resampler.push(&self.mono, out)?;
         let samples = &mut out[start..];
-        match (rounding, untouched) {
-            (Rounding::Down, true) => quantise(samples, f32::floor),
-            (Rounding::Up, _) => quantise(samples, |x| (x + 0.5).floor()),
-            _ => quantise(samples, f32::round_ties_even),
+        match rounding {
+            Rounding::Even => quantise(samples, f32::round_ties_even),
+            Rounding::Up => quantise(samples, |x| (x + 0.5).floor()),
+            Rounding::Down => quantise(samples, f32::floor),
         }
         Ok(())
     }
