@@ -1,8 +1,30 @@
 //! What candle's own operations do too slowly on a CPU, in f32: attention without copies, the exact GELU, and
 //! products of few rows with a large matrix.
 //!
-//! Plain loops that the compiler turns into vector code: [`pulp`] chooses the instruction set at run time, and
-//! the same source serves wasm. Each kernel has a slow oracle beside its test in `tests/core/kernels.rs`.
+//! Plain loops that the compiler turns into vector code: `vectorised` compiles each a second time for AVX2 and
+//! chooses at run time, and the same source serves wasm. Each kernel has a slow oracle beside its test in `tests/core/kernels.rs`.
+
+/// Defines a function whose body is compiled for every x86-64, and again for those with AVX2 and FMA.
+/// The body must be `#[inline(always)]`, or it is not compiled anew.
+macro_rules! vectorised {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $out:ty)? = $body:path) => {
+        $(#[$doc])*
+        $vis fn $name($($arg: $ty),*) $(-> $out)? {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                fn wide($($arg: $ty),*) $(-> $out)? {
+                    $body($($arg),*)
+                }
+                if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                    // SAFETY: the processor has what the function needs.
+                    return unsafe { wide($($arg),*) };
+                }
+            }
+            $body($($arg),*)
+        }
+    };
+}
 
 mod attention;
 mod elementwise;

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::languages::{self, LANGUAGES};
 use crate::options::{Task, TextOrTokens};
 
+mod repair;
 mod words;
 
 /// Timestamps from 0.00 to 30.00 s in steps of 20 ms.
@@ -59,8 +60,7 @@ impl Tokenizer {
     /// # Errors
     /// If it is no tokenizer, lacks one of Whisper's special tokens, or has another number of tokens.
     pub fn from_json(json: &[u8], n_vocab: usize) -> Result<Self> {
-        let mut inner = tokenizers::Tokenizer::from_bytes(json)
-            .map_err(|e| Error::Tokenizer(format!("`tokenizer.json`: {e}")))?;
+        let mut inner = repair::read(json)?;
         // `<|endoftext|>` in a prompt is nine characters, not a command.
         inner.set_encode_special_tokens(true);
         let id = |names: &[&str]| {
@@ -83,7 +83,12 @@ impl Tokenizer {
         };
         let languages: Vec<_> = LANGUAGES
             .iter()
-            .filter_map(|(code, _)| Some((inner.token_to_id(&format!("<|{code}|>"))?, *code)))
+            .filter_map(|(code, _)| {
+                // Older files have Hebrew's old code.
+                let old = if *code == "he" { "iw" } else { code };
+                let name = |code: &str| inner.token_to_id(&format!("<|{code}|>"));
+                Some((name(code).or_else(|| name(old))?, *code))
+            })
             .collect();
         let needed = (special.timestamp_begin + N_TIMESTAMPS) as usize;
         if needed > n_vocab || (n_vocab <= 51866 && needed != n_vocab) {

@@ -74,7 +74,11 @@ impl Weights {
         }
         let load = || -> candle_core::Result<Tensor> {
             match &self.store {
-                Store::Plain(vb) => vb.get_unchecked_dtype(&full, self.dtype),
+                Store::Plain(vb) => match vb.get(shape, &full) {
+                    // Asked for without a shape, it comes with the one it has, which the message below names.
+                    Err(error) => vb.get_unchecked_dtype(&full, self.dtype).map_err(|_| error),
+                    found => found,
+                },
                 Store::Quantised(vb) => {
                     let tensor = vb.get_no_shape(&full)?.dequantize(&Device::Cpu)?;
                     tensor.to_dtype(self.dtype)?.to_device(&self.device)

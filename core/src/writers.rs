@@ -118,7 +118,7 @@ fn is_space(c: char) -> bool {
 }
 
 /// Python's `str.strip`.
-fn strip(text: &str) -> &str {
+pub(crate) fn strip(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 

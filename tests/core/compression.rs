@@ -9,7 +9,11 @@ fn ratios_are_those_of_pythons_zlib() {
     assert!(cases.len() > 40);
     for case in cases {
         let (text, ratio) = (case["text"].as_str().unwrap(), case["ratio"].as_f64().unwrap());
-        assert_eq!(compression_ratio(text), ratio, "{text:?}");
+        assert!(
+            (compression_ratio(text) - ratio).abs() < 1e-9,
+            "{text:?}: {} for {ratio}",
+            compression_ratio(text)
+        );
     }
 }
 

@@ -17,6 +17,7 @@ fn remaining(filter: &dyn LogitFilter, tokens: &[u32]) -> Vec<bool> {
     let mut logits = vec![0.0; N_VOCAB];
     // Text keeps the upper hand, so the rule on sums does not hide the others.
     logits[TEXT as usize] = 20.0;
+    logits[EOT as usize] = 20.0;
     filter.apply(&mut logits, tokens);
     logits.iter().map(|x| x.is_finite()).collect()
 }

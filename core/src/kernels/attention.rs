@@ -126,10 +126,8 @@ impl Job<'_> {
         scores.resize(self.rows * self.t_k, 0.0);
         let scale = (self.d as f32).sqrt().recip();
         if self.rows < FEW {
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || unsafe { self.few(scores, scale, out, stride) },
-            );
+            // SAFETY: by this function's contract.
+            unsafe { self.few(scores, scale, out, stride) };
             return;
         }
         let (q, k, v) = (self.q, self.k, self.v);
@@ -145,16 +143,11 @@ impl Job<'_> {
                 (k.0.as_ptr(), k.1, 1),
             );
         }
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for (i, row) in scores.chunks_exact_mut(self.t_k).enumerate() {
-                    let visible = self.visible(i);
-                    math::softmax_in(&mut row[..visible]);
-                    row[visible..].fill(0.0);
-                }
-            },
-        );
+        for (i, row) in scores.chunks_exact_mut(self.t_k).enumerate() {
+            let visible = self.visible(i);
+            softmax(&mut row[..visible]);
+            row[visible..].fill(0.0);
+        }
         // SAFETY: as above, and `out` by this function's contract.
         unsafe {
             product(
@@ -171,26 +164,50 @@ impl Job<'_> {
 
     /// # Safety
     /// As [`Job::run`].
-    #[inline(always)]
     unsafe fn few(&self, scores: &mut [f32], scale: f32, out: *mut f32, stride: usize) {
         for (i, row) in scores.chunks_exact_mut(self.t_k).enumerate() {
             let q = &self.q.0[i * self.q.1..][..self.d];
-            let row = &mut row[..self.visible(i)];
-            for (j, score) in row.iter_mut().enumerate() {
-                *score = math::dot(q, &self.k.0[j * self.k.1..][..self.d]) * scale;
-            }
-            math::softmax_in(row);
             // SAFETY: by this function's contract.
             let out = unsafe { std::slice::from_raw_parts_mut(out.add(i * stride), self.d) };
-            out.fill(0.0);
-            for (j, &p) in row.iter().enumerate() {
-                for (o, x) in out.iter_mut().zip(&self.v.0[j * self.v.1..][..self.d]) {
-                    *o += p * x;
-                }
-            }
+            one_query(&mut row[..self.visible(i)], q, self.k, self.v, scale, out);
         }
     }
 }
+
+/// scores: (visible), q and out: (d); k and v: (values, row stride)
+#[inline(always)]
+fn one_query_in(
+    scores: &mut [f32],
+    q: &[f32],
+    k: (&[f32], usize),
+    v: (&[f32], usize),
+    scale: f32,
+    out: &mut [f32],
+) {
+    for (j, score) in scores.iter_mut().enumerate() {
+        *score = math::dot(q, &k.0[j * k.1..][..q.len()]) * scale;
+    }
+    math::softmax_in(scores);
+    out.fill(0.0);
+    for (j, &p) in scores.iter().enumerate() {
+        for (o, x) in out.iter_mut().zip(&v.0[j * v.1..][..q.len()]) {
+            *o += p * x;
+        }
+    }
+}
+
+vectorised!(
+    fn one_query(
+        scores: &mut [f32],
+        q: &[f32],
+        k: (&[f32], usize),
+        v: (&[f32], usize),
+        scale: f32,
+        out: &mut [f32],
+    ) = one_query_in
+);
+
+vectorised!(fn softmax(row: &mut [f32]) = math::softmax_in);
 
 /// dst = scale · lhs · rhs on one thread. dst: (pointer, row stride); lhs, rhs: (pointer, column stride, row stride)
 ///

@@ -19,6 +19,29 @@ fn values_mut<'a>(op: &str, s: &'a mut CpuStorage, l: &Layout) -> Result<&'a mut
     }
 }
 
+#[inline(always)]
+fn gelu_in(chunk: &mut [f32]) {
+    chunk.iter_mut().for_each(|x| *x = math::gelu_one(*x));
+}
+
+#[inline(always)]
+fn bias_in(chunk: &mut [f32], bias: &[f32]) {
+    for row in chunk.chunks_exact_mut(bias.len()) {
+        row.iter_mut().zip(bias).for_each(|(x, b)| *x += b);
+    }
+}
+
+#[inline(always)]
+fn bias_gelu_in(chunk: &mut [f32], bias: &[f32]) {
+    for row in chunk.chunks_exact_mut(bias.len()) {
+        row.iter_mut().zip(bias).for_each(|(x, b)| *x = math::gelu_one(*x + b));
+    }
+}
+
+vectorised!(fn gelu_chunk(chunk: &mut [f32]) = gelu_in);
+vectorised!(fn bias_chunk(chunk: &mut [f32], bias: &[f32]) = bias_in);
+vectorised!(fn bias_gelu_chunk(chunk: &mut [f32], bias: &[f32]) = bias_gelu_in);
+
 struct Gelu;
 
 impl InplaceOp1 for Gelu {
@@ -27,12 +50,7 @@ impl InplaceOp1 for Gelu {
     }
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        values_mut(self.name(), storage, layout)?.par_chunks_mut(CHUNK).for_each(|chunk| {
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || chunk.iter_mut().for_each(|x| *x = math::gelu_one(*x)),
-            );
-        });
+        values_mut(self.name(), storage, layout)?.par_chunks_mut(CHUNK).for_each(gelu_chunk);
         Ok(())
     }
 }
@@ -50,17 +68,9 @@ impl InplaceOp2 for Bias {
     fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
         let bias = contiguous(self.name(), s2, l2)?;
         let rows = CHUNK.div_ceil(bias.len()) * bias.len();
-        values_mut(self.name(), s1, l1)?.par_chunks_mut(rows).for_each(|chunk| {
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for row in chunk.chunks_exact_mut(bias.len()) {
-                        for (x, b) in row.iter_mut().zip(bias) {
-                            *x = if self.gelu { math::gelu_one(*x + b) } else { *x + b };
-                        }
-                    }
-                },
-            );
+        values_mut(self.name(), s1, l1)?.par_chunks_mut(rows).for_each(|chunk| match self.gelu {
+            true => bias_gelu_chunk(chunk, bias),
+            false => bias_chunk(chunk, bias),
         });
         Ok(())
     }

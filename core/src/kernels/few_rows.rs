@@ -10,6 +10,19 @@ const MOST_ROWS: usize = 12;
 /// Rows of `w` that one thread takes at once.
 const BLOCK: usize = 64;
 
+/// out: (n, m), x: (m, k), w: (n, k)
+#[inline(always)]
+fn rows_in(out: &mut [f32], x: &[f32], w: &[f32], k: usize) {
+    let m = x.len() / k;
+    for (out, w) in out.chunks_exact_mut(m).zip(w.chunks_exact(k)) {
+        for (out, x) in out.iter_mut().zip(x.chunks_exact(k)) {
+            *out = math::dot(x, w);
+        }
+    }
+}
+
+vectorised!(fn rows(out: &mut [f32], x: &[f32], w: &[f32], k: usize) = rows_in);
+
 struct FewRows;
 
 impl CustomOp2 for FewRows {
@@ -32,18 +45,7 @@ impl CustomOp2 for FewRows {
         let (x, w) = (contiguous(self.name(), s1, l1)?, contiguous(self.name(), s2, l2)?);
         // (n, m): a thread's rows of `w` give one run of results.
         let mut out = vec![0f32; n * m];
-        out.par_chunks_mut(BLOCK * m).zip(w.par_chunks(BLOCK * k)).for_each(|(out, w)| {
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for (out, w) in out.chunks_exact_mut(m).zip(w.chunks_exact(k)) {
-                        for (out, x) in out.iter_mut().zip(x.chunks_exact(k)) {
-                            *out = math::dot(x, w);
-                        }
-                    }
-                },
-            );
-        });
+        out.par_chunks_mut(BLOCK * m).zip(w.par_chunks(BLOCK * k)).for_each(|(out, w)| rows(out, x, w, k));
         if m > 1 {
             let columns = out;
             out = vec![0f32; n * m];

@@ -68,35 +68,27 @@ pub(super) fn max_in(row: &[f32]) -> f32 {
     fold_lanes(row, f32::NEG_INFINITY, larger).into_iter().fold(f32::NEG_INFINITY, larger)
 }
 
-/// The largest value; -inf for none.
-pub fn max(row: &[f32]) -> f32 {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || max_in(row),
-    )
+vectorised! {
+    /// The largest value; -inf for none.
+    pub fn max(row: &[f32]) -> f32 = max_in
 }
 
-/// ln of the sum of the exponentials; -inf for none.
-pub fn log_sum_exp(row: &[f32]) -> f32 {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let max = max_in(row);
-            if max == f32::NEG_INFINITY {
-                return max;
-            }
-            // Terms of -inf would count as e^-87, so they are left out.
-            let term = |x: f32| if x == f32::NEG_INFINITY { 0.0 } else { exp(x - max) };
-            let sums = fold_lanes(
-                row,
-                0.0,
-                #[inline(always)]
-                |sum, x| sum + term(x),
-            );
-            let sum: f64 = sums.iter().map(|&x| f64::from(x)).sum();
-            (f64::from(max) + sum.ln()) as f32
-        },
-    )
+#[inline(always)]
+fn log_sum_exp_in(row: &[f32]) -> f32 {
+    let max = max_in(row);
+    if max == f32::NEG_INFINITY {
+        return max;
+    }
+    // Terms of -inf would count as e^-87, so they are left out.
+    let term = |x: f32| if x == f32::NEG_INFINITY { 0.0 } else { exp(x - max) };
+    let sums = fold_lanes(row, 0.0, |sum, x| sum + term(x));
+    let sum: f64 = sums.iter().map(|&x| f64::from(x)).sum();
+    (f64::from(max) + sum.ln()) as f32
+}
+
+vectorised! {
+    /// ln of the sum of the exponentials; -inf for none.
+    pub fn log_sum_exp(row: &[f32]) -> f32 = log_sum_exp_in
 }
 
 /// Makes `row` its softmax; returns nothing of a row of -inf only but zeros.
@@ -106,14 +98,7 @@ pub(super) fn softmax_in(row: &mut [f32]) {
     for x in row.iter_mut() {
         *x = exp(*x - max);
     }
-    let sum: f32 = fold_lanes(
-        row,
-        0.0,
-        #[inline(always)]
-        |a, b| a + b,
-    )
-    .iter()
-    .sum();
+    let sum: f32 = fold_lanes(row, 0.0, |a, b| a + b).iter().sum();
     let scale = 1.0 / sum;
     for x in row.iter_mut() {
         *x *= scale;

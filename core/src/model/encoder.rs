@@ -40,6 +40,7 @@ impl AudioEncoder {
             let config = Conv1dConfig { padding: 1, stride, ..Default::default() };
             Ok(Conv1d::new(weight, Some(bias), config))
         };
+        let (conv1, conv2) = (conv(dims.n_mels, 1, "conv1")?, conv(n, 2, "conv2")?);
         let layers = (0..dims.n_audio_layer)
             .map(|i| {
                 let w = w.pp("layers").pp(i);
@@ -56,13 +57,7 @@ impl AudioEncoder {
         } else {
             sinusoids(dims.n_audio_ctx, n)?.to_dtype(w.dtype())?.to_device(w.device())?
         };
-        Ok(Self {
-            conv1: conv(dims.n_mels, 1, "conv1")?,
-            conv2: conv(n, 2, "conv2")?,
-            positional_embedding,
-            layers,
-            ln_post: w.layer_norm(n, "layer_norm")?,
-        })
+        Ok(Self { conv1, conv2, positional_embedding, layers, ln_post: w.layer_norm(n, "layer_norm")? })
     }
 
     /// mel: (n_audio, n_mels, N_FRAMES) -> (n_audio, n_audio_ctx, n_state)

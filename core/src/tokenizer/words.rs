@@ -2,6 +2,7 @@
 
 use super::Tokenizer;
 use crate::languages;
+use crate::writers::strip;
 
 /// Python's `string.punctuation`.
 const PUNCTUATION: &str = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
@@ -44,7 +45,7 @@ impl Tokenizer {
         let mut words: Vec<(String, Vec<u32>)> = Vec::new();
         for (subword, ids) in self.split_tokens_on_unicode(tokens) {
             let special = ids[0] >= self.special().eot;
-            let begins = special || subword.starts_with(' ') || PUNCTUATION.contains(subword.trim());
+            let begins = special || subword.starts_with(' ') || PUNCTUATION.contains(strip(&subword));
             match words.last_mut() {
                 Some((word, word_ids)) if !begins => {
                     word.push_str(&subword);
