@@ -6,7 +6,7 @@
 use std::f32::consts::FRAC_1_SQRT_2;
 
 /// More channels than any format carries; a header that claims more is broken.
-pub(crate) const MAX_CHANNELS: usize = 256;
+pub(crate) const MAX_CHANNELS: usize = 64;
 
 /// Where a channel's loudspeaker stands, as far as the mix cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

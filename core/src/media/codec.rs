@@ -20,6 +20,9 @@ pub(super) struct Container {
     pub(super) is_bare: bool,
 }
 
+/// Samples per channel in a packet; FLAC's longest have 65,535.
+const MAX_FRAMES: u64 = 1 << 17;
+
 enum Decoder {
     Symphonia(Box<dyn AudioDecoder>),
     Opus(Opus),
@@ -43,6 +46,7 @@ impl Codec {
     pub(super) fn new(params: &AudioCodecParameters, container: Container) -> Result<Self> {
         let extra = params.extra_data.as_deref();
         let channels = params.channels.as_ref().map_or(0, Channels::count);
+        check_size(params, channels)?;
         let decoder = match params.codec {
             CODEC_ID_OPUS => Decoder::Opus(Opus::new(extra, channels)?),
             CODEC_ID_AAC => Decoder::Aac(Aac::new(extra, params.sample_rate, channels)?),
@@ -136,6 +140,17 @@ impl Codec {
             rounding: self.rounding,
         }
     }
+}
+
+/// symphonia's decoders make room for a whole packet at once, as large as the header says.
+fn check_size(params: &AudioCodecParameters, channels: usize) -> Result<()> {
+    let frames = params.max_frames_per_packet.unwrap_or(0);
+    if channels > MAX_CHANNELS || frames > MAX_FRAMES {
+        return Err(Error::Audio(format!(
+            "the header claims `{channels}` channels and packets of `{frames}` samples: the file is broken"
+        )));
+    }
+    Ok(())
 }
 
 fn positioned(set: Position) -> Layout {
