@@ -99,7 +99,13 @@ pub struct Args {
     #[arg(long, value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Model")]
     pub fp16: Option<bool>,
     /// Threads to compute with on the CPU; 0 for one per core
-    #[arg(long, default_value = "0", value_name = "N", help_heading = "Model")]
+    #[arg(
+        long,
+        default_value = "0",
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Model"
+    )]
     pub threads: Maybe<usize>,
 
     /// Folder for the outputs, each named after its recording; `-` writes to stdout. With neither -o nor -f the
@@ -237,7 +243,13 @@ pub struct Args {
     )]
     pub no_speech_threshold: Maybe<f64>,
     /// Where the random numbers of sampling start
-    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Decoding")]
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Decoding"
+    )]
     pub seed: u64,
 
     /// Find the times of words

@@ -168,7 +168,9 @@ fn to_files(files: &[(PathBuf, &[u8])]) -> anyhow::Result<()> {
         written.push((file, path));
     }
     for (file, path) in written {
-        file.persist(&path).with_context(|| format!("could not write `{}`", path.display()))?;
+        file.persist(&path)
+            .map_err(|error| error.error)
+            .with_context(|| format!("could not write `{}`", path.display()))?;
     }
     Ok(())
 }

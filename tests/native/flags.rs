@@ -89,7 +89,11 @@ fn each_flag_changes_what_it_names_and_nothing_else() {
         ("--append_punctuations .,", |o| o.append_punctuations = ".,".into()),
         ("--clip_timestamps 1.5,20,30", |o| o.clip_timestamps = vec![1.5, 20.0, 30.0]),
         ("--clip_timestamps=", |o| o.clip_timestamps = Vec::new()),
-        ("--hallucination_silence_threshold 2", |o| o.hallucination_silence_threshold = Some(2.0)),
+        ("--hallucination_silence_threshold 2", |_| ()),
+        ("--hallucination_silence_threshold 2 --word_timestamps True", |o| {
+            o.hallucination_silence_threshold = Some(2.0);
+            o.word_timestamps = true;
+        }),
         ("--hallucination_silence_threshold None", |_| ()),
         ("--seed 7", |o| o.seed = 7),
         ("--word-timestamps True --beam-size None", |o| {
@@ -131,6 +135,7 @@ fn complaints_name_the_flag() {
         ("--logprob_threshold nan", "`--logprob_threshold` must be a number"),
         ("--clip_timestamps 1,b", "`--clip_timestamps` takes seconds between commas, not `b`"),
         ("--clip_timestamps 1,-2", "`--clip_timestamps` takes seconds between commas, not `-2`"),
+        ("--clip_timestamps 3,2", "`--clip_timestamps`: each clip must end after it starts"),
         ("--suppress_tokens 5,,6", "`--suppress_tokens` takes token ids between commas, not ``"),
         ("--suppress_tokens -2", "`--suppress_tokens` takes token ids between commas, not `-2`"),
         ("--language Klingon", "unknown language `Klingon` for `--language`"),
@@ -160,6 +165,7 @@ fn what_no_value_of_a_flag_can_be_is_refused_by_name() {
         ("--dtype int8", "--dtype"),
         ("--verbose maybe", "--verbose"),
         ("--threads -1", "--threads"),
+        ("--seed -1", "--seed"),
         ("--output x", "--output"),
         ("--nonsense", "--nonsense"),
     ];

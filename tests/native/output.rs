@@ -51,7 +51,7 @@ fn a_folder_where_a_file_should_be_is_found_before_the_work() {
     let outputs = outputs(root.path(), &[OutputFormat::Txt, OutputFormat::Srt]);
     let refused = outputs.prepare(&[Input::File("a.wav".into())]).unwrap_err().to_string();
     assert!(refused.contains("a.srt"), "{refused}");
-    // Nor is one of two formats left behind where the other can't be written.
+    // Nor does one that appears only during the work leave a temporary file behind.
     let failed = outputs.write(&Input::File("a.wav".into()), &transcript(), &Stop::default());
     assert!(failed.is_err());
     assert!(!names(root.path()).iter().any(|name| name.ends_with(".tmp")));
