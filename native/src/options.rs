@@ -136,7 +136,7 @@ fn temperatures(args: &Args) -> Result<Vec<f64>, BadUsage> {
     if !(first >= 0.0 && first.is_finite()) {
         return Err(BadUsage::new(format!("`--temperature` must be 0 or above, not {first}")));
     }
-    if increment.is_some_and(|step| step != 0.0 && !(step >= SMALLEST_INCREMENT)) {
+    if increment.is_some_and(|step| step != 0.0 && (step.is_nan() || step < SMALLEST_INCREMENT)) {
         let what =
             format!("`--temperature_increment_on_fallback` must be None, 0 or at least {SMALLEST_INCREMENT}");
         return Err(BadUsage::new(what));

@@ -223,7 +223,7 @@ fn improbable_text_is_tried_again_and_silence_is_not() {
     assert_eq!(model.run(20, TranscribeOptions::default()).text, " again");
 
     let silent = Attempt { no_speech: 0.9, ..doubtful };
-    let model = Scripted::new(&[&[silent.clone()]]);
+    let model = Scripted::new(&[std::slice::from_ref(&silent)]);
     let transcript = model.run(20, TranscribeOptions::default());
     assert!(transcript.segments.is_empty());
     assert_eq!(model.prompts().len(), 1);
@@ -231,7 +231,7 @@ fn improbable_text_is_tried_again_and_silence_is_not() {
     // Without the threshold there is no silence; sure text is kept whatever it hears.
     let options =
         TranscribeOptions { no_speech_threshold: None, logprob_threshold: None, ..Default::default() };
-    assert_eq!(Scripted::new(&[&[silent.clone()]]).run(20, options).text, " Hello world");
+    assert_eq!(Scripted::new(&[std::slice::from_ref(&silent)]).run(20, options).text, " Hello world");
     let loud = Attempt { margin: 40.0, ..silent };
     assert_eq!(Scripted::new(&[&[loud]]).run(20, TranscribeOptions::default()).text, " Hello world");
 }

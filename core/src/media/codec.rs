@@ -26,7 +26,7 @@ const MAX_FRAMES: u64 = 1 << 17;
 enum Decoder {
     Symphonia(Box<dyn AudioDecoder>),
     Opus(Opus),
-    Aac(Aac),
+    Aac(Box<Aac>),
 }
 
 /// A track's decoder and the samples of its last packet.
@@ -49,7 +49,7 @@ impl Codec {
         check_size(params, channels)?;
         let decoder = match params.codec {
             CODEC_ID_OPUS => Decoder::Opus(Opus::new(extra, channels)?),
-            CODEC_ID_AAC => Decoder::Aac(Aac::new(extra, params.sample_rate, channels)?),
+            CODEC_ID_AAC => Decoder::Aac(Box::new(Aac::new(extra, params.sample_rate, channels)?)),
             other => {
                 let codecs = symphonia::default::get_codecs();
                 let options = AudioDecoderOptions::default();

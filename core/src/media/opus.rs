@@ -16,7 +16,7 @@ const SILK_LEAD: usize = 2;
 
 enum Streams {
     One(Box<OpusDecoder>),
-    Many(OpusMSDecoder),
+    Many(Box<OpusMSDecoder>),
 }
 
 /// A decoder for one track.
@@ -54,7 +54,7 @@ impl Opus {
                 let mapping = head.get(13..13 + channels).ok_or_else(broken)?;
                 let (channels, n, coupled) = (channels as i32, i32::from(n), i32::from(coupled));
                 let decoder = OpusMSDecoder::new(SAMPLE_RATE as i32, channels, n, coupled, mapping);
-                Streams::Many(decoder.map_err(failed)?)
+                Streams::Many(Box::new(decoder.map_err(failed)?))
             }
             (0 | 1 | 255, _) => return Err(broken()),
             (other, _) => {
