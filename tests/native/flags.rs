@@ -100,9 +100,9 @@ fn each_flag_changes_what_it_names_and_nothing_else() {
             o.word_timestamps = true;
             o.decode.beam_size = None;
         }),
-        ("--lang de --temp 1", |o| {
+        ("--lang de --word True", |o| {
             o.decode.language = Some("de".into());
-            o.temperatures = vec![1.0];
+            o.word_timestamps = true;
         }),
     ];
     for (typed, change) in table {
