@@ -63,10 +63,9 @@ prepare() {
   if [ -f "$dev/manifest.tsv" ]; then $python tests/tools/mel_oracle.py; fi
 }
 
-# One package a call: resolved together, one package's features would hide what another lacks.
+# wasm_check PACKAGE...: the same features as everywhere else, so that candle is checked once.
 wasm_check() {
-  local package
-  for package in "$@"; do cargo check -p "$package" --target wasm32-unknown-unknown; done
+  cargo check "${@/#/--package=}" --target wasm32-unknown-unknown
 }
 
 readme_command() {
@@ -111,7 +110,7 @@ cuda_check() {
   PATH=$PWD/tests/.venv/bin:$PATH tests/tools/setup-cuda-toolkit.sh "$tools" >/dev/null
   . "$tools/env.sh"
   # In the same target folder and profile as the tests: all but candle and our own crates is compiled already.
-  NVCC=$tools/bin/nvcc-check cargo build --release -p candle-whisper --features cuda
+  NVCC=$tools/bin/nvcc-check cargo build --release --features candle-whisper/cuda
   cp target/release/candle-whisper tests/.cache/candle-whisper-cuda
   for device in auto cuda; do
     LD_LIBRARY_PATH=$CUDA_HOME/stubs-run tests/.cache/candle-whisper-cuda --device "$device" tests/data/jfk.flac \

@@ -361,7 +361,8 @@ impl Transcription {
             if segment.start == segment.end || segment.text.trim().is_empty() {
                 segment.text.clear();
                 segment.tokens.clear();
-                segment.words = segment.words.map(|_| Vec::new());
+                // Even without word timestamps, as the reference has it.
+                segment.words = Some(Vec::new());
             }
             segment.id = self.segments.len();
             self.tokens.extend(&segment.tokens);
