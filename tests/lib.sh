@@ -82,9 +82,10 @@ transcripts() {
     --word_timestamps True --condition_on_previous_text True --verbose False --output_format txt --output_dir "$out" "$@"
 }
 
+# Without DEV there are 149 English words, one of them 0.67 %: enough to tell a broken model, not a slightly worse one.
 # The command line's plain text against the reference's: the same weights in f32, then the model the project ships.
 word_error_rates() {
-  local manifest=tests/data/manifest.tsv root=tests/data reference=tests/golden/reference/ margin=3 wer="$python tests/tools/wer.py" all english
+  local manifest=tests/data/manifest.tsv root=tests/data reference=tests/golden/reference/ margin=8 wer="$python tests/tools/wer.py" all english
   cargo build --release
   if [ -f "$dev/manifest.tsv" ]; then
     manifest=$dev/manifest.tsv root=$dev reference=$dev/../../reference/dev. margin=0.5
