@@ -9,7 +9,7 @@ use candle_core::Device;
 use candle_whisper_core::observer::Silent;
 use candle_whisper_core::{TranscribeOptions, Transcriber, Transcript, media};
 
-use crate::{load, models};
+use crate::{load, locate};
 
 /// Empty until it is loaded; a load that failed leaves it empty and can be tried again.
 type Slot = Arc<Mutex<Option<Transcriber>>>;
@@ -33,7 +33,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// # anyhow::Ok(())
 /// ```
 pub fn preload_model(model: &str) -> Result<Transcriber> {
-    let folder = models::locate(model, None).map_err(|complaint| anyhow::Error::msg(complaint.what))?;
+    let folder = locate::locate(model, None).map_err(|complaint| anyhow::Error::msg(complaint.what))?;
     let slot = lock(&MODELS).get_or_insert_default().entry(folder.clone()).or_default().clone();
     let mut slot = lock(&slot);
     if let Some(transcriber) = &*slot {
@@ -46,7 +46,7 @@ pub fn preload_model(model: &str) -> Result<Transcriber> {
 
 /// Drops the process's hold on a model; its memory is free once nobody transcribes with it. Gives whether it was loaded.
 pub fn evict_model(model: &str) -> bool {
-    let Ok(folder) = models::locate(model, None) else { return false };
+    let Ok(folder) = locate::locate(model, None) else { return false };
     let slot = lock(&MODELS).as_mut().and_then(|models| models.remove(&folder));
     slot.is_some_and(|slot| lock(&slot).is_some())
 }
@@ -64,7 +64,7 @@ pub fn evict_model(model: &str) -> bool {
 /// ```
 pub fn transcribe(path: impl Into<PathBuf>) -> Result<Transcript> {
     let path = path.into();
-    let whisper = preload_model(models::BUNDLED)?;
+    let whisper = preload_model(locate::BUNDLED)?;
     let file = std::fs::File::open(&path).with_context(|| format!("could not open `{}`", path.display()))?;
     let audio = media::decode(file, path.extension().and_then(|e| e.to_str()))
         .with_context(|| format!("could not decode `{}`", path.display()))?;

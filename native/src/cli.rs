@@ -1,17 +1,17 @@
 //! Exactly what was typed. Flags have the names and defaults of openai/whisper's command line; what they mean is
 //! for [`crate::options`] and [`crate::job`].
 
-use std::convert::Infallible;
+mod values;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use candle_whisper_core::Task;
-use candle_whisper_core::writers::OutputFormat;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::device::{DeviceRequest, Precision};
+use values::{APPEND, BOOL, PREPEND, boolean, formats, task};
+pub use values::{Formats, Maybe, Verbosity};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -60,19 +60,7 @@ pub enum Command {
     Models {
         /// What to do.
         #[command(subcommand)]
-        command: ModelsCommand,
-    },
-}
-
-/// What can be done with models.
-#[derive(Debug, Clone, Subcommand)]
-pub enum ModelsCommand {
-    /// Write a smaller copy of a model: its weights as GGUF in 8 bits, the token embedding in 5
-    Quantise {
-        /// Folder of a model with safetensors
-        from: PathBuf,
-        /// Folder to write to
-        to: PathBuf,
+        command: crate::models::Command,
     },
 }
 
@@ -84,7 +72,7 @@ pub struct Args {
     pub audio: Vec<PathBuf>,
 
     /// Name of a model in --model_dir or shipped with this program, or a folder in Hugging Face layout
-    #[arg(long, default_value = crate::models::BUNDLED, value_name = "NAME|FOLDER", help_heading = "Model")]
+    #[arg(long, default_value = crate::locate::BUNDLED, value_name = "NAME|FOLDER", help_heading = "Model")]
     pub model: String,
     /// Folder in which named models are looked for, each in a folder of its name
     #[arg(long = "model_dir", value_name = "FOLDER", help_heading = "Model")]
@@ -300,69 +288,6 @@ pub struct Args {
         help_heading = "Words"
     )]
     pub max_words_per_line: Maybe<usize>,
-}
-
-const BOOL: &str = "True|False";
-const PREPEND: &str = "\"'“¿([{-";
-const APPEND: &str = "\"'.。,，!！?？:：”)]}、";
-
-/// A value, or the word None.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Maybe<T>(pub Option<T>);
-
-impl<T: FromStr> FromStr for Maybe<T> {
-    type Err = T::Err;
-
-    fn from_str(typed: &str) -> Result<Self, T::Err> {
-        if typed.eq_ignore_ascii_case("none") {
-            return Ok(Self(None));
-        }
-        typed.parse().map(|value| Self(Some(value)))
-    }
-}
-
-/// What is shown while a recording is transcribed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Verbosity {
-    /// Segments and the progress bar.
-    #[value(name = "True")]
-    Segments,
-    /// The progress bar.
-    #[value(name = "False")]
-    Bar,
-    /// Nothing.
-    #[value(name = "None")]
-    Nothing,
-}
-
-/// One item of `--output_format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Formats {
-    /// The five of openai/whisper.
-    All,
-    /// One by name.
-    One(OutputFormat),
-}
-
-fn formats() -> impl TypedValueParser<Value = Formats> {
-    let names = OutputFormat::ALL.map(OutputFormat::name);
-    PossibleValuesParser::new(names.into_iter().chain(["all"])).map(|name| match name.parse() {
-        Ok(format) => Formats::One(format),
-        Err(_) => Formats::All,
-    })
-}
-
-fn boolean() -> impl TypedValueParser<Value = bool> {
-    PossibleValuesParser::new(["True", "False"]).map(|word| word.eq_ignore_ascii_case("true"))
-}
-
-fn task() -> impl TypedValueParser<Value = Task> {
-    PossibleValuesParser::new(["transcribe", "translate"]).try_map(|word| {
-        Ok::<_, Infallible>(match word.as_str() {
-            "translate" => Task::Translate,
-            _ => Task::Transcribe,
-        })
-    })
 }
 
 /// The definition of the command line, with `-` accepted for each `_`.

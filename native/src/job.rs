@@ -9,7 +9,7 @@ use candle_whisper_core::writers::OutputFormat;
 use crate::cli::{Args, Formats, Verbosity};
 use crate::device::{DeviceRequest, Precision};
 use crate::input::Input;
-use crate::models;
+use crate::locate;
 use crate::options::{BadUsage, subtitle_options, transcribe_options};
 use crate::output::{Outputs, Place};
 use crate::progress::{Lines, Show};
@@ -56,7 +56,7 @@ impl Job {
         outputs.check(&inputs)?;
         Ok(Self {
             precision: precision(args)?,
-            model: models::locate(&args.model, args.model_dir.as_deref())?,
+            model: locate::locate(&args.model, args.model_dir.as_deref())?,
             device: args.device,
             threads: args.threads.0.unwrap_or(0),
             show: show(args.verbose, &outputs.place, terminals),

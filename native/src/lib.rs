@@ -25,13 +25,13 @@ pub mod input;
 pub mod interrupt;
 pub mod job;
 pub mod load;
+pub mod locate;
 pub mod messages;
 pub mod models;
 pub mod options;
 pub mod output;
 pub mod program;
 pub mod progress;
-pub mod quantise;
 pub mod run;
 
 pub use cache::{evict_model, preload_model, transcribe};

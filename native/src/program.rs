@@ -8,11 +8,10 @@ use anyhow::Context;
 use candle_whisper_core::Transcriber;
 use candle_whisper_core::languages::LANGUAGES;
 
-use crate::cli::{self, Command, ModelsCommand};
+use crate::cli::{self, Command};
 use crate::interrupt::{self, Stop};
 use crate::job::{Job, Terminals};
 use crate::options::BadUsage;
-use crate::quantise::{Recipe, quantise};
 use crate::run::{Outcome, run};
 use crate::{device, load, messages, output};
 
@@ -88,10 +87,7 @@ fn other(command: &Command) -> anyhow::Result<()> {
                 page.extend(format!("{code}\t{name}\n").into_bytes());
             }
         }
-        Command::Models { command: ModelsCommand::Quantise { from, to } } => {
-            let bytes = quantise(from, to, Recipe::default())?;
-            page.extend(format!("{}: {:.1} MB of weights\n", to.display(), bytes as f64 / 1e6).into_bytes());
-        }
+        Command::Models { command } => page = command.run()?.into_bytes(),
     }
     output::to_stdout(&page).context("could not write to stdout")?;
     Ok(())

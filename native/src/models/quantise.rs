@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::BufWriter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
@@ -10,6 +10,24 @@ use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device};
 
 use crate::load::{ModelFiles, WeightFiles};
+
+/// What was typed after `models quantise`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Folder of a model with safetensors
+    pub from: PathBuf,
+    /// Folder to write to
+    pub to: PathBuf,
+}
+
+/// Does what was typed; gives what to print.
+///
+/// # Errors
+/// As [`quantise`].
+pub fn run(args: &Args) -> Result<String> {
+    let bytes = quantise(&args.from, &args.to, Recipe::default())?;
+    Ok(format!("{}: {:.1} MB of weights\n", args.to.display(), bytes as f64 / 1e6))
+}
 
 /// What each tensor becomes: small integers where most of the bytes are, and floats where precision decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
