@@ -69,7 +69,7 @@ impl Waveform {
         let mut samples = Vec::new();
         let layout = Layout::of_count(channels);
         converter.push(interleaved, &layout, sample_rate, Rounding::Even, &mut samples)?;
-        converter.finish(&mut samples)?;
+        converter.finish(&mut samples);
         Ok(Self(samples))
     }
 

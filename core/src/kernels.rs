@@ -38,6 +38,11 @@ pub use math::{log_sum_exp, max};
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 
+vectorised!(
+    /// Σ x·w over the shorter of the two.
+    pub(crate) fn dot(x: &[f32], w: &[f32]) -> f32 = math::dot
+);
+
 /// Values of a contiguous f32 tensor.
 fn contiguous<'a>(op: &str, storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage.as_slice::<f32>()?, layout.contiguous_offsets()) {

@@ -117,7 +117,7 @@ impl MediaReader {
                 Some(packet) => self.take(&packet)?,
                 None => {
                     self.at_end = true;
-                    self.converter.finish(&mut self.block)?;
+                    self.converter.finish(&mut self.block);
                     if let Some(complaint) = self.complaint.take().filter(|_| !self.any_decoded) {
                         return Err(Error::Audio(format!(
                             "no audio could be decoded, the file is broken ({complaint})"

@@ -1,6 +1,7 @@
 //! `candle-whisper models`: what can be done with model files besides transcribing. One file per command.
 
 pub mod quantise;
+mod rounding;
 
 use anyhow::Result;
 

@@ -50,7 +50,7 @@ impl Converter {
         out: &mut Vec<f32>,
     ) -> Result<()> {
         if self.resampler.as_ref().is_none_or(|r| r.rate() != sample_rate) {
-            self.finish(out)?;
+            self.finish(out);
         }
         let resampler = match &mut self.resampler {
             Some(resampler) => resampler,
@@ -76,7 +76,7 @@ impl Converter {
                 pairs.map(|(&x, w)| clean(x) * w).sum::<f32>()
             }));
         }
-        resampler.push(&self.mono, out)?;
+        resampler.push(&self.mono, out);
         let samples = &mut out[start..];
         match rounding {
             Rounding::Even => quantise(samples, f32::round_ties_even),
@@ -87,13 +87,12 @@ impl Converter {
     }
 
     /// Ends the stream, or the part of it at one rate.
-    pub(crate) fn finish(&mut self, out: &mut Vec<f32>) -> Result<()> {
-        if let Some(mut resampler) = self.resampler.take() {
+    pub(crate) fn finish(&mut self, out: &mut Vec<f32>) {
+        if let Some(resampler) = self.resampler.take() {
             let start = out.len();
-            resampler.finish(out)?;
+            resampler.finish(out);
             quantise(&mut out[start..], f32::round_ties_even);
         }
-        Ok(())
     }
 }
 

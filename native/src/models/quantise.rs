@@ -9,6 +9,7 @@ use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
 use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device};
 
+use super::rounding;
 use crate::load::{ModelFiles, WeightFiles};
 
 /// What was typed after `models quantise`.
@@ -40,7 +41,7 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { linear: GgmlDType::Q8_0, embedding: GgmlDType::Q5_0 }
+        Self { linear: GgmlDType::Q8_0, embedding: GgmlDType::Q5_1 }
     }
 }
 
@@ -80,7 +81,11 @@ pub fn quantise(from: &Path, to: &Path, recipe: Recipe) -> Result<u64> {
         }
         let dtype = recipe.dtype(&name, view.shape());
         let tensor = tensors.load(&name, &Device::Cpu)?.to_dtype(DType::F32)?;
-        let tensor = QTensor::quantize(&tensor, dtype).with_context(|| format!("tensor `{name}`"))?;
+        let tensor = match dtype {
+            GgmlDType::Q5_1 => rounding::q5_1(&tensor),
+            _ => QTensor::quantize(&tensor, dtype),
+        };
+        let tensor = tensor.with_context(|| format!("tensor `{name}`"))?;
         quantised.push((name, tensor));
     }
     quantised.sort_by(|a, b| a.0.cmp(&b.0));
