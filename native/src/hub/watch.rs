@@ -1,0 +1,68 @@
+//! What several downloads share: the bar of bytes on stderr, and whether to give up.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Watches the downloads of one model.
+pub struct Watch {
+    bar: ProgressBar,
+    failed: AtomicBool,
+}
+
+impl Watch {
+    /// Of `total` bytes of the model called `name`, with a bar if `show`.
+    pub fn new(show: bool, name: &str, total: u64) -> Self {
+        let bar = if show {
+            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+            let template = "{msg} {wide_bar} {bytes} / {total_bytes}  {bytes_per_sec}, {eta} left";
+            bar.set_style(
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
+            bar.set_message(name.to_owned());
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        Self { bar, failed: AtomicBool::new(false) }
+    }
+
+    /// These bytes were here before: they count, but not for the speed.
+    pub fn here(&self, bytes: u64) {
+        self.bar.inc(bytes);
+        self.bar.reset_eta();
+    }
+
+    /// These bytes came.
+    pub fn came(&self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+
+    /// These bytes count no more.
+    pub fn lost(&self, bytes: u64) {
+        self.bar.dec(bytes);
+    }
+
+    /// What is done at the moment, instead of the model's name.
+    pub fn say(&self, words: &str) {
+        self.bar.set_message(words.to_owned());
+    }
+
+    /// Another download of the model has failed: what comes now is of no use yet.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether to give up.
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
