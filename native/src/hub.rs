@@ -87,7 +87,10 @@ fn fetch_here(name: &HubName, settings: &Settings, wish: Wish) -> Result<Fetched
     };
     let fetched = fetch_listing(&remote, &repo, &listing, name, wish);
     let folder = fetched.map_err(|trouble| trouble.about(name))?;
-    repo.set_commit(&name.revision, &listing.commit)?;
+    // A cache that can't be written is good enough if everything is there.
+    if repo.commit(&name.revision).as_ref() != Some(&listing.commit) {
+        repo.set_commit(&name.revision, &listing.commit)?;
+    }
     Ok(Fetched { folder, warning: None })
 }
 

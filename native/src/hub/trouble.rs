@@ -76,19 +76,23 @@ impl Trouble {
         let causes = causes(error);
         let lower = causes.to_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+        let proxy = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"]
+            .into_iter()
+            .find(|name| std::env::var_os(name).or_else(|| std::env::var_os(name.to_lowercase())).is_some());
         let remedy = if has(&["no ca certificates"]) {
             "no certificates of authorities are installed here; install the package `ca-certificates`, or name a file \
              of them in SSL_CERT_FILE"
+                .to_owned()
         } else if has(&["certificate", "unknownissuer"]) {
             "its certificate is not trusted here; if a proxy of your network signs with its own, add that to the \
              system's certificates or name its file in SSL_CERT_FILE"
-        } else if has(&["proxy", "tunnel", "socks"]) {
-            "check the proxy that HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names"
-        } else if has(&["tls", "handshake", "ssl"]) {
-            "the secure connection failed; check HF_ENDPOINT and any proxy between"
+                .to_owned()
+        } else if let Some(proxy) = proxy {
+            format!("check the network, and the proxy that {proxy} names")
         } else {
-            "check the network, or HTTPS_PROXY if a proxy is needed; a model already fetched works with \
+            "check the network, or name a proxy in HTTPS_PROXY if one is needed; a model already fetched works with \
              HF_HUB_OFFLINE=1"
+                .to_owned()
         };
         Self::new(Kind::Unreachable, format!("no connection to {host} ({causes}): {remedy}"))
     }

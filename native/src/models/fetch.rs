@@ -33,7 +33,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let name = |typed: &String| {
         HubName::parse(typed).with_context(|| {
-            format!("`{typed}` can't be a model on the hub; `candle-whisper models list` shows names, others are OWNER/NAME")
+            let names = "`candle-whisper models list` shows names, others are OWNER/NAME";
+            format!("`{typed}` can't be a model on the hub; {names}")
         })
     };
     let names = args.names.iter().map(name).collect::<Result<Vec<_>>>()?;
