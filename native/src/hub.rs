@@ -1,8 +1,8 @@
 //! Models on the Hugging Face hub: from a name to a folder of files in the cache that Python's huggingface_hub shares.
 //!
-//! hf-hub asks the hub what a revision is and looks through the cache. Files are fetched by [`download`], which goes on
-//! where it stopped and checks lengths and hashes; a snapshot names a file only once it is whole. The hub is asked once
-//! what a branch or tag is now, and a commit that is here whole is used without it.
+//! hf-hub asks the hub what a revision is and which files it has. They are fetched by [`download`], which goes on where
+//! it stopped and checks lengths and hashes, as hf-hub's own downloads do not; a snapshot names a file only once it is
+//! whole. The hub is asked once what a branch or tag is now, and a commit that is here whole is used without it.
 
 pub mod cache;
 pub mod download;
@@ -76,9 +76,9 @@ fn fetch_here(name: &HubName, settings: &Settings, wish: Wish) -> Result<Fetched
     {
         return Ok(Fetched { folder: folder.clone(), warning: None });
     }
-    let remote = Remote::new(name, settings).map_err(|trouble| trouble.about(name))?;
-    let listing = match (remote.listing(), cached) {
-        (Ok(listing), _) => listing,
+    let asked = Remote::new(name, settings).and_then(|remote| Ok((remote.listing()?, remote)));
+    let (listing, remote) = match (asked, cached) {
+        (Ok(asked), _) => asked,
         (Err(trouble), Ok((folder, _))) if trouble.kind == Kind::Unreachable => {
             let warning = format!("using `{name}` as it is in the cache: {trouble}");
             return Ok(Fetched { folder, warning: Some(warning) });
@@ -168,7 +168,7 @@ fn at_once<T: Sync, R: Send>(
         }
     };
     let ends: Vec<Result<(), Trouble>> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..items.len().min(MOST_AT_ONCE)).map(|_| scope.spawn(&worker)).collect();
+        let workers: Vec<_> = (0..items.len().min(MOST_AT_ONCE)).map(|_| scope.spawn(worker)).collect();
         let join = |worker: thread::ScopedJoinHandle<'_, _>| {
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };

@@ -58,13 +58,11 @@ impl Repo {
             return Ok(());
         }
         let path = self.folder.join("refs").join(revision);
-        let folder = path.parent().unwrap_or(&self.folder);
         let write = || -> io::Result<()> {
-            fs::create_dir_all(folder)?;
-            let note = tempfile::Builder::new().permissions(readable()).tempfile_in(folder)?;
-            fs::write(note.path(), commit)?;
-            note.persist(&path)?;
-            Ok(())
+            fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+            let new = path.with_file_name(format!("{commit}.{}.tmp", std::process::id()));
+            fs::write(&new, commit)?;
+            fs::rename(new, &path)
         };
         write().map_err(|error| Trouble::disk(&error, &path))
     }
@@ -79,7 +77,7 @@ impl Repo {
         let place = || -> io::Result<()> {
             fs::create_dir_all(self.snapshot(commit))?;
             // Made under another name first: whoever looks finds the old link or the new one.
-            let new = self.snapshot(commit).join(format!(".{file}.{}", std::process::id()));
+            let new = path.with_file_name(format!("{file}.{}.tmp", std::process::id()));
             match symlink(&target, &new) {
                 Ok(()) => fs::rename(new, &path),
                 // Where there are no links, the file itself moves there, as huggingface_hub has it.
@@ -111,12 +109,6 @@ impl Repo {
         };
         take().map_err(|error| Trouble::disk(&error, &path))
     }
-}
-
-/// Temporary files are their owner's alone; what stays in a shared cache follows the umask.
-#[cfg(unix)]
-fn readable() -> fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }
 
 #[cfg(unix)]

@@ -21,7 +21,8 @@ use super::watch::Watch;
 /// If it can't be had; what came of it stays for the next time, unless it is wrong.
 pub fn fetch(remote: &Remote<'_>, repo: &Repo, meta: &Meta, watch: &Watch) -> Result<(), Trouble> {
     let blob = repo.blob(&meta.etag);
-    let _lock = repo.lock(&meta.etag, || watch.say("waiting for another program that fetches it"))?;
+    let _lock = repo.lock(&meta.etag, || watch.say("another program fetches it, waiting"))?;
+    watch.say("");
     if let Ok(there) = fs::metadata(&blob) {
         if meta.size.is_none_or(|size| size == there.len()) {
             watch.here(there.len());
@@ -36,9 +37,11 @@ pub fn fetch(remote: &Remote<'_>, repo: &Repo, meta: &Meta, watch: &Watch) -> Re
     let mut fresh = partial.length == 0;
     loop {
         complete(remote, meta, watch, &mut partial)?;
+        watch.say("checking");
         partial.file.sync_all().map_err(|error| Trouble::disk(&error, &path))?;
         // Another kind of name than a hash says nothing of what is in the file.
         let right = Hash::of_name(&meta.etag).map_or(Ok(true), |hash| hash.is_of(&path));
+        watch.say("");
         if right.map_err(|error| Trouble::disk(&error, &path))? {
             return fs::rename(&path, &blob).map_err(|error| Trouble::disk(&error, &blob));
         }

@@ -102,10 +102,8 @@ pub fn check_kind(config: &[u8]) -> Result<(), Trouble> {
 
 /// Says what is there instead of weights that can be read.
 fn no_weights(names: &[String]) -> String {
-    let there = names.iter().find(|name| {
-        let kinds = [".bin", ".gguf", ".pt", ".h5", ".msgpack", ".onnx"];
-        kinds.iter().any(|kind| name.ends_with(kind))
-    });
+    let kinds = [".bin", ".pt", ".gguf", ".h5", ".msgpack", ".onnx"];
+    let there = kinds.iter().find_map(|kind| names.iter().find(|name| name.ends_with(kind)));
     let instead = there.map_or_else(String::new, |name| format!(", only such as `{name}`"));
     format!(
         "it has no weights as safetensors or as one GGUF file{instead}; take another repository, or convert it with \

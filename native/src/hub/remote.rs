@@ -158,7 +158,7 @@ impl<'a> Remote<'a> {
 }
 
 /// hf-hub's client, set up as everything else.
-pub fn client(settings: &Settings) -> HFResult<HFClientSync> {
+fn client(settings: &Settings) -> HFResult<HFClientSync> {
     let http = reqwest::Client::builder()
         .user_agent(AGENT)
         .connect_timeout(settings.connect_timeout)
@@ -167,7 +167,7 @@ pub fn client(settings: &Settings) -> HFResult<HFClientSync> {
     let builder = HFClient::builder()
         .client(http)
         .endpoint(&settings.endpoint)
-        .cache_dir(&settings.cache)
+        .cache_enabled(false)
         .retry_max_attempts(DELAYS.len())
         .retry_base_delay(DELAYS[0] / 2);
     match &settings.token {

@@ -73,7 +73,8 @@ impl Trouble {
 
     /// No answer came from `host`.
     pub fn transport(error: &dyn Error, host: &str) -> Self {
-        let causes = causes(error);
+        // The first says no more than that a request failed, and names an address.
+        let causes = causes(error.source().unwrap_or(error));
         let lower = causes.to_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
         let proxy = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"]

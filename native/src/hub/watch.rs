@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// Watches the downloads of one model.
 pub struct Watch {
     bar: ProgressBar,
+    name: String,
     failed: AtomicBool,
 }
 
@@ -16,7 +17,7 @@ impl Watch {
     pub fn new(show: bool, name: &str, total: u64) -> Self {
         let bar = if show {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-            let template = "{msg} {wide_bar} {bytes} / {total_bytes}  {bytes_per_sec}, {eta} left";
+            let template = "{msg} {wide_bar} {decimal_bytes} / {decimal_total_bytes}  {decimal_bytes_per_sec}, {eta} left";
             bar.set_style(
                 ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
             );
@@ -26,7 +27,7 @@ impl Watch {
         } else {
             ProgressBar::hidden()
         };
-        Self { bar, failed: AtomicBool::new(false) }
+        Self { bar, name: name.to_owned(), failed: AtomicBool::new(false) }
     }
 
     /// These bytes were here before: they count, but not for the speed.
@@ -45,9 +46,13 @@ impl Watch {
         self.bar.dec(bytes);
     }
 
-    /// What is done at the moment, instead of the model's name.
+    /// What is done at the moment besides waiting for bytes; nothing for no more than that.
     pub fn say(&self, words: &str) {
-        self.bar.set_message(words.to_owned());
+        self.bar.set_message(if words.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{}: {words}", self.name)
+        });
     }
 
     /// Another download of the model has failed: what comes now is of no use yet.

@@ -67,7 +67,7 @@ impl Row {
 /// If the cache can't be read.
 pub fn run(args: &Args) -> Result<String> {
     let settings = Settings::from_env(args.cache_dir.as_deref());
-    let cache = scan(&settings)?;
+    let cache = scan(&settings.cache)?;
     let find = |repo: &str| cache.iter().find(|found| found.repo == repo);
     let mut rows: Vec<Row> =
         KNOWN.iter().map(|known| Row::new(known.name, known.repo, Some(known), find(known.repo))).collect();

@@ -153,7 +153,7 @@ fn of_several_models_those_that_can_be_had_are_fetched() {
 #[test]
 fn two_programs_that_fetch_the_same_model_do_not_harm_each_other() {
     let hub = hub_with(files());
-    hub.fail("GET /somebody/tiny/", Fault::Slow(Duration::from_millis(50)), usize::MAX);
+    hub.fail("?signed=yes", Fault::Slow(Duration::from_millis(50)), usize::MAX);
     let home = tempfile::tempdir().unwrap();
     let start = || program(&hub.url, home.path(), &["models", "fetch", "somebody/tiny"]).spawn().unwrap();
     let programs = [start(), start(), start()];
@@ -179,7 +179,7 @@ fn two_programs_that_fetch_the_same_model_do_not_harm_each_other() {
 #[test]
 fn an_interrupt_ends_the_program_and_the_next_run_goes_on() {
     let hub = hub_with(files());
-    hub.fail("GET /somebody/tiny/", Fault::Slow(Duration::from_millis(500)), 1);
+    hub.fail("?signed=yes", Fault::Slow(Duration::from_millis(500)), 1);
     let home = tempfile::tempdir().unwrap();
     let partial = repo(&home.path().join("hub"))
         .join("blobs")
@@ -229,4 +229,25 @@ fn no_network_is_said_in_one_line_with_what_helps() {
     assert_eq!((code, stdout.as_str(), stderr.lines().count()), (1, "", 1), "{stderr}");
     assert!(stderr.starts_with("error: could not fetch `openai/whisper-tiny`: no connection to"), "{stderr}");
     assert!(stderr.contains("check the network"), "{stderr}");
+}
+
+/// Nothing but a fetch needs certificates.
+#[cfg(target_os = "linux")]
+#[test]
+fn without_certificates_the_cache_can_be_used_and_listed() {
+    let hub = hub_with(files());
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(run(&hub, home.path(), &["models", "fetch", "somebody/tiny"]).0, 0);
+    let bare = |typed: &[&str]| {
+        let mut command = program(&hub.url, home.path(), typed);
+        command.env("SSL_CERT_FILE", "/nonexistent").env("SSL_CERT_DIR", "/nonexistent");
+        said(&command.output().unwrap())
+    };
+    let (code, _, stderr) = bare(&["models", "fetch", "somebody/tiny"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.starts_with("warning: using `somebody/tiny` as it is in the cache: "), "{stderr}");
+    assert!(stderr.contains("install the package `ca-certificates`"), "{stderr}");
+    let (code, stdout, stderr) = bare(&["models", "list"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(stdout.contains("somebody/tiny"), "{stdout}");
 }

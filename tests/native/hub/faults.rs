@@ -12,7 +12,7 @@ use super::server::{Fault, File};
 use super::{COMMIT, etag, fetch, files, hub_with, listed, name, repo, settings, small};
 
 /// Where the weights come from.
-const STORAGE: &str = "GET /somebody/tiny/";
+const STORAGE: &str = "?signed=yes";
 
 fn weights() -> File {
     files().into_iter().find(|file| file.name == "model.safetensors").unwrap()
@@ -202,7 +202,7 @@ fn refusals_say_what_to_do() {
         ("GET /api", Fault::Status(401, "RepoNotFound"), Kind::Missing, "no such model, or it is private"),
         ("GET /api", Fault::Status(404, "RevisionNotFound"), Kind::Missing, "it has no revision `main`"),
         ("HEAD", Fault::Status(404, "EntryNotFound"), Kind::Missing, "lists a file that it does not have"),
-        ("GET /api", Fault::Status(403, ""), Kind::Denied, "refuses it (the hub's words for )"),
+        ("GET /api", Fault::Status(403, "No"), Kind::Denied, "refuses it (the hub's words for No)"),
         ("GET /api", Fault::Status(429, ""), Kind::Unreachable, "asked too often from here"),
         ("GET /api", Fault::Status(500, "Oops"), Kind::Unreachable, "answers 500 (the hub's words for Oops)"),
         ("GET /api", Fault::Page, Kind::Unreachable, "does not answer as a hub does"),

@@ -140,6 +140,28 @@ fn the_token_is_for_the_hub_and_not_for_where_it_sends_one() {
 }
 
 #[test]
+fn another_host_that_the_hub_sends_to_does_not_see_the_token() {
+    let (hub, other) = (hub_with(files()), hub_with(files()));
+    let elsewhere = format!("{}/api/models/somebody/tiny/revision/main", other.url);
+    hub.fail("GET /api/models", Fault::Moved(elsewhere.leak()), 1);
+    let cache = tempfile::tempdir().unwrap();
+    let mut settings = settings(&hub, cache.path());
+    settings.token = Some("hf_secret".into());
+    hub::fetch(&name("somebody/tiny"), &settings, Wish::default()).unwrap();
+    let tokens: Vec<Option<String>> = other.seen().into_iter().map(|seen| seen.token).collect();
+    assert_eq!(tokens, [None]);
+}
+
+#[test]
+fn a_renamed_model_is_found_by_its_old_name() {
+    let hub = hub_with(files());
+    let cache = tempfile::tempdir().unwrap();
+    let fetched = hub::fetch(&name("old/name"), &settings(&hub, cache.path()), Wish::default()).unwrap();
+    assert_eq!(fetched.folder, cache.path().join("models--old--name/snapshots").join(COMMIT));
+    assert_eq!(listed(&fetched.folder).len(), 4);
+}
+
+#[test]
 fn offline_the_cache_is_all_there_is_and_what_misses_is_named() {
     let hub = hub_with(files());
     let cache = tempfile::tempdir().unwrap();

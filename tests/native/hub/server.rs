@@ -208,6 +208,11 @@ fn route(path: &str, from: Option<u64>, repos: &[Repo], storage_url: &str, fault
         }
         _ => {}
     }
+    // A model that was given another name.
+    if path.contains("/old/name/") {
+        let to = path.replace("/old/name/", "/somebody/tiny/");
+        return answer(307, vec![("Location", to)], Vec::new());
+    }
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let find = |owner: &str, name: &str| repos.iter().find(|repo| repo.id == format!("{owner}/{name}"));
     match parts.as_slice() {
@@ -222,6 +227,20 @@ fn route(path: &str, from: Option<u64>, repos: &[Repo], storage_url: &str, fault
             let info = json!({ "_id": "1", "id": repo.id, "sha": repo.commit, "siblings": siblings });
             let headers = vec![("Content-Type", "application/json".into())];
             answer(200, headers, info.to_string().into_bytes())
+        }
+        ["api", "models", owner, name, "tree", _] => {
+            let Some(repo) = find(owner, name) else { return error(401, "RepoNotFound") };
+            let entry = |file: &File| {
+                let (path, size) = (&file.name, file.bytes.len());
+                let mut entry = json!({ "type": "file", "path": path, "size": size, "oid": file.etag() });
+                if file.large {
+                    entry["lfs"] = json!({ "oid": file.etag(), "size": size, "pointerSize": 134 });
+                }
+                entry
+            };
+            let entries: Vec<_> = repo.files.iter().map(entry).collect();
+            let headers = vec![("Content-Type", "application/json".into())];
+            answer(200, headers, json!(entries).to_string().into_bytes())
         }
         [owner, name, "resolve", revision, file] => {
             let Some(repo) = find(owner, name) else { return error(401, "RepoNotFound") };
