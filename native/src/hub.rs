@@ -64,38 +64,42 @@ pub fn fetch(name: &HubName, settings: &Settings, wish: Wish) -> Result<Fetched,
 fn fetch_here(name: &HubName, settings: &Settings, wish: Wish) -> Result<Fetched, Trouble> {
     let repo = Repo::new(&settings.cache, name);
     let cached = cached(&repo, name);
+    let wants_full = wish.variant == Variant::Full;
     if settings.offline {
-        return match cached {
-            Ok((folder, _)) => Ok(Fetched { folder, warning: None }),
-            Err(missing) => Err(offline(name, settings, &missing)),
-        };
+        let (folder, full) = cached.map_err(|missing| offline(name, settings, &missing))?;
+        let warning = (wants_full && !full).then(|| format!("only 16 bits of `{name}` are in the cache"));
+        return Ok(Fetched { folder, warning });
     }
     if name.is_commit()
         && let Ok((folder, full)) = &cached
-        && (*full || wish.variant == Variant::Small)
+        && (*full || !wants_full)
     {
         return Ok(Fetched { folder: folder.clone(), warning: None });
     }
-    let asked = Remote::new(name, settings).and_then(|remote| Ok((remote.listing()?, remote)));
-    let (listing, remote) = match (asked, cached) {
-        (Ok(asked), _) => asked,
+    match (fetch_revision(&repo, name, settings, wish), cached) {
+        (Ok(folder), _) => Ok(Fetched { folder, warning: None }),
         (Err(trouble), Ok((folder, _))) if trouble.kind == Kind::Unreachable => {
             let warning = format!("using `{name}` as it is in the cache: {trouble}");
-            return Ok(Fetched { folder, warning: Some(warning) });
+            Ok(Fetched { folder, warning: Some(warning) })
         }
-        (Err(trouble), _) => return Err(trouble.about(name)),
-    };
-    let fetched = fetch_listing(&remote, &repo, &listing, name, wish);
-    let folder = fetched.map_err(|trouble| trouble.about(name))?;
+        (Err(trouble), _) => Err(trouble.about(name)),
+    }
+}
+
+/// Gets what is missing of what the revision is now, and notes what that is once all is here.
+fn fetch_revision(repo: &Repo, name: &HubName, settings: &Settings, wish: Wish) -> Result<PathBuf, Trouble> {
+    let remote = Remote::new(name, settings)?;
+    let listing = remote.listing()?;
+    let folder = fetch_commit(&remote, repo, &listing, name, wish)?;
     // A cache that can't be written is good enough if everything is there.
     if repo.commit(&name.revision).as_ref() != Some(&listing.commit) {
         repo.set_commit(&name.revision, &listing.commit)?;
     }
-    Ok(Fetched { folder, warning: None })
+    Ok(folder)
 }
 
 /// Gets what is missing of a commit: first what says which model it is and where its weights are, then the rest at once.
-fn fetch_listing(
+fn fetch_commit(
     remote: &Remote<'_>,
     repo: &Repo,
     listing: &Listing,

@@ -66,7 +66,7 @@ fn settings(hub: &Hub, cache: &Path) -> Settings {
         token: None,
         offline: false,
         connect_timeout: Duration::from_secs(5),
-        read_timeout: Duration::from_secs(1),
+        read_timeout: Duration::from_secs(10),
     }
 }
 

@@ -9,7 +9,7 @@ use candle_whisper::hub::{self, Wish};
 use candle_whisper::load::ModelFiles;
 
 use super::server::{Fault, File};
-use super::{COMMIT, etag, fetch, files, hub_with, listed, name, repo, settings, small};
+use super::{COMMIT, OTHER_COMMIT, etag, fetch, files, hub_with, listed, name, repo, settings, small};
 
 /// Where the weights come from.
 const STORAGE: &str = "?signed=yes";
@@ -49,9 +49,11 @@ fn a_server_in_trouble_is_asked_again() {
 #[test]
 fn a_server_that_falls_silent_is_asked_again_for_the_rest() {
     let hub = hub_with(files());
-    hub.fail(STORAGE, Fault::Stall(Duration::from_secs(30)), 1);
+    hub.fail(STORAGE, Fault::Stall(Duration::from_secs(60)), 1);
     let cache = tempfile::tempdir().unwrap();
-    assert_whole(&fetch(&hub, cache.path()).unwrap().folder);
+    let mut hurried = settings(&hub, cache.path());
+    hurried.read_timeout = Duration::from_secs(1);
+    assert_whole(&hub::fetch(&name("somebody/tiny"), &hurried, Wish::default()).unwrap().folder);
     let from = hub.seen().into_iter().rfind(|seen| seen.storage).unwrap().from;
     assert_eq!(from, Some(weights().bytes.len() as u64 / 2));
 }
@@ -156,6 +158,22 @@ fn a_cached_file_cut_short_since_is_fetched_again() {
     fs::File::options().write(true).open(&blob).unwrap().set_len(1000).unwrap();
     assert_eq!(fetch(&hub, cache.path()).unwrap().folder, folder);
     assert_whole(&folder);
+}
+
+#[test]
+fn a_new_commit_that_does_not_come_leaves_the_old_one_in_use() {
+    let hub = hub_with(files());
+    let cache = tempfile::tempdir().unwrap();
+    let old = fetch(&hub, cache.path()).unwrap();
+    let mut changed = files();
+    changed.retain(|file| file.name != "model.safetensors");
+    changed.push(super::weights("model.safetensors", 1000, 9));
+    hub.push("somebody/tiny", OTHER_COMMIT, changed);
+    hub.fail(STORAGE, Fault::Cut(0), usize::MAX);
+    let fetched = fetch(&hub, cache.path()).unwrap();
+    assert_eq!(fetched.folder, old.folder);
+    assert!(fetched.warning.unwrap().starts_with("using `somebody/tiny` as it is in the cache: "));
+    assert_eq!(fs::read_to_string(repo(cache.path()).join("refs/main")).unwrap(), COMMIT);
 }
 
 #[test]

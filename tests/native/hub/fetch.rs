@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use candle_whisper::hub::settings::Settings;
 use candle_whisper::hub::trouble::Kind;
 use candle_whisper::hub::{self, Wish};
 use candle_whisper::load::{ModelFiles, WeightFiles};
@@ -90,6 +91,9 @@ fn sixteen_bits_are_taken_where_offered_unless_all_are_asked_for() {
     let folder = fetch(&hub, cache.path()).unwrap().folder;
     assert!(!listed(&folder).contains(&"model.safetensors".into()));
     assert_eq!(weights(&folder), "model.fp16.safetensors");
+    let offline = Settings { offline: true, ..settings.clone() };
+    let fetched = hub::fetch(&name("somebody/tiny"), &offline, full()).unwrap();
+    assert_eq!(fetched.warning.as_deref(), Some("only 16 bits of `somebody/tiny` are in the cache"));
     // The same commit, and yet not all that is wanted.
     let commit = name(&format!("somebody/tiny@{COMMIT}"));
     let folder = hub::fetch(&commit, &settings, full()).unwrap().folder;
