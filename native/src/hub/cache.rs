@@ -78,6 +78,8 @@ impl Repo {
             fs::create_dir_all(self.snapshot(commit))?;
             // Made under another name first: whoever looks finds the old link or the new one.
             let new = path.with_file_name(format!("{file}.{}.tmp", std::process::id()));
+            // A program that was killed may have left it.
+            let _ = fs::remove_file(&new);
             match symlink(&target, &new) {
                 Ok(()) => fs::rename(new, &path),
                 // Where there are no links, the file itself moves there, as huggingface_hub has it.

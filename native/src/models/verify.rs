@@ -86,16 +86,19 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// How a file is right, or what is wrong with it.
 fn check(path: &Path) -> Result<String, String> {
-    structure::check(path)?;
     // A file of the cache is a link to a blob, whose name is its hash.
     let blob = fs::read_link(path).ok();
     let hash = blob.as_deref().and_then(Path::file_name).and_then(|name| Hash::of_name(name.to_str()?));
-    match hash {
-        None => Ok("whole as far as it tells, no hash is known".into()),
-        Some(hash) => match hash.is_of(path) {
-            Ok(true) => Ok(format!("right, {hash}")),
-            Ok(false) => Err(format!("does not have its hash ({hash})")),
-            Err(error) => Err(format!("can't be read ({error})")),
-        },
+    let Some(hash) = hash else {
+        return structure::check(path).map(|()| "whole as far as it tells, no hash is known".into());
+    };
+    match hash.is_of(path) {
+        Ok(true) => Ok(format!("right, {hash}")),
+        Ok(false) => {
+            // A length says more than a hash of what is wrong.
+            structure::check(path)?;
+            Err(format!("does not have its hash ({hash})"))
+        }
+        Err(error) => Err(format!("can't be read ({error})")),
     }
 }
