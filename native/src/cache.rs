@@ -4,17 +4,21 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use candle_core::Device;
 use candle_whisper_core::observer::Silent;
 use candle_whisper_core::{TranscribeOptions, Transcriber, Transcript, media};
 
-use crate::{load, locate};
+use crate::hub::Wish;
+use crate::hub::settings::Settings;
+use crate::locate::{self, Location};
+use crate::options::BadUsage;
+use crate::{load, messages};
 
 /// Empty until it is loaded; a load that failed leaves it empty and can be tried again.
 type Slot = Arc<Mutex<Option<Transcriber>>>;
 
-static MODELS: Mutex<Option<HashMap<PathBuf, Slot>>> = Mutex::new(None);
+static MODELS: Mutex<Option<HashMap<Location, Slot>>> = Mutex::new(None);
 
 /// What a thread that panicked left behind is whole: a slot is filled in one step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -22,10 +26,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Loads a model on the CPU in f32, or gives the one that is loaded already. `model` is a name or a folder, as for the
-/// command line's `--model`. Those who ask for the same model at once share one load; other models do not wait.
+/// command line's `--model`; a model of the hub is fetched if it isn't here. Those who ask for the same model at once
+/// share one load; other models do not wait.
 ///
 /// # Errors
-/// If there is no such model, or it can't be loaded; asking again tries again.
+/// If there is no such model, or it can't be fetched or loaded; asking again tries again.
 ///
 /// ```
 /// let whisper = candle_whisper::preload_model("tiny.en")?;
@@ -33,21 +38,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// # anyhow::Ok(())
 /// ```
 pub fn preload_model(model: &str) -> Result<Transcriber> {
-    let folder = locate::locate(model, None).map_err(|complaint| anyhow::Error::msg(complaint.what))?;
-    let slot = lock(&MODELS).get_or_insert_default().entry(folder.clone()).or_default().clone();
+    let complaint = |complaint: BadUsage| match complaint.hint {
+        Some(hint) => anyhow!("{}: {hint}", complaint.what),
+        None => anyhow!("{}", complaint.what),
+    };
+    let location = locate::locate(model, None).map_err(complaint)?;
+    let slot = lock(&MODELS).get_or_insert_default().entry(location.clone()).or_default().clone();
     let mut slot = lock(&slot);
     if let Some(transcriber) = &*slot {
         return Ok(transcriber.clone());
     }
-    let transcriber = load::load(&folder, &Device::Cpu, None)?;
+    let fetched = location.fetch(&Settings::from_env(None), Wish::default())?;
+    fetched.warning.iter().for_each(messages::warning);
+    let transcriber = load::load(&fetched.folder, &Device::Cpu, None)?;
     *slot = Some(transcriber.clone());
     Ok(transcriber)
 }
 
 /// Drops the process's hold on a model; its memory is free once nobody transcribes with it. Gives whether it was loaded.
 pub fn evict_model(model: &str) -> bool {
-    let Ok(folder) = locate::locate(model, None) else { return false };
-    let slot = lock(&MODELS).as_mut().and_then(|models| models.remove(&folder));
+    let Ok(location) = locate::locate(model, None) else { return false };
+    let slot = lock(&MODELS).as_mut().and_then(|models| models.remove(&location));
     slot.is_some_and(|slot| lock(&slot).is_some())
 }
 

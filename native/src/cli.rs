@@ -71,12 +71,17 @@ pub struct Args {
     #[arg(required = true, value_name = "AUDIO")]
     pub audio: Vec<PathBuf>,
 
-    /// Name of a model in --model_dir or shipped with this program, or a folder in Hugging Face layout
+    /// Name of a model in --model_dir or shipped with this program, a folder in Hugging Face layout, or a model of the
+    /// Hugging Face hub, which is fetched once: a name that `models list` shows or OWNER/NAME, with @REVISION if wanted
     #[arg(long, default_value = crate::locate::BUNDLED, value_name = "NAME|FOLDER", help_heading = "Model")]
     pub model: String,
-    /// Folder in which named models are looked for, each in a folder of its name
+    /// Folder in which named models are looked for first, each in a folder of its name
     #[arg(long = "model_dir", value_name = "FOLDER", help_heading = "Model")]
     pub model_dir: Option<PathBuf>,
+    /// Folder for models of the hub, shared with Python's huggingface_hub; HF_HUB_CACHE or ~/.cache/huggingface/hub
+    /// unless given
+    #[arg(long = "cache_dir", value_name = "FOLDER", help_heading = "Model")]
+    pub cache_dir: Option<PathBuf>,
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "Model")]
     pub device: DeviceRequest,

@@ -9,7 +9,7 @@ use candle_whisper_core::writers::OutputFormat;
 use crate::cli::{Args, Formats, Verbosity};
 use crate::device::{DeviceRequest, Precision};
 use crate::input::Input;
-use crate::locate;
+use crate::locate::{self, Location};
 use crate::options::{BadUsage, subtitle_options, transcribe_options};
 use crate::output::{Outputs, Place};
 use crate::progress::{Lines, Show};
@@ -19,8 +19,10 @@ use crate::progress::{Lines, Show};
 pub struct Job {
     /// Recordings, in the order in which to transcribe them.
     pub inputs: Vec<Input>,
-    /// The model's folder.
-    pub model: PathBuf,
+    /// Where the model is.
+    pub model: Location,
+    /// Where models of the hub are kept, if not where the environment says.
+    pub cache_dir: Option<PathBuf>,
     /// Where to compute.
     pub device: DeviceRequest,
     /// In which number format.
@@ -57,6 +59,7 @@ impl Job {
         Ok(Self {
             precision: precision(args)?,
             model: locate::locate(&args.model, args.model_dir.as_deref())?,
+            cache_dir: args.cache_dir.clone(),
             device: args.device,
             threads: args.threads.0.unwrap_or(0),
             show: show(args.verbose, &outputs.place, terminals),

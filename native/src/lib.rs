@@ -21,6 +21,7 @@
 pub mod cache;
 pub mod cli;
 pub mod device;
+pub mod hub;
 pub mod input;
 pub mod interrupt;
 pub mod job;

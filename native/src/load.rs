@@ -60,14 +60,18 @@ impl ModelFiles {
     }
 }
 
+/// Names of safetensors and of their indices, the ones to prefer first: those published as the model, then its 16 bits.
+pub const SAFETENSORS: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model.fp16.safetensors",
+    "model.safetensors.index.fp16.json",
+];
+
 fn weight_files(folder: &Path) -> Result<WeightFiles> {
-    let single = folder.join("model.safetensors");
-    if single.is_file() {
-        return Ok(WeightFiles::Safetensors(vec![single]));
-    }
-    let index = folder.join("model.safetensors.index.json");
-    if index.is_file() {
-        return Ok(WeightFiles::Safetensors(shards(&index)?));
+    if let Some(path) = SAFETENSORS.map(|name| folder.join(name)).into_iter().find(|path| path.is_file()) {
+        let is_index = path.extension().is_some_and(|extension| extension == "json");
+        return Ok(WeightFiles::Safetensors(if is_index { shards(&path)? } else { vec![path] }));
     }
     let mut gguf: Vec<PathBuf> = fs::read_dir(folder)
         .with_context(|| format!("could not list `{}`", folder.display()))?

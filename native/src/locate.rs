@@ -1,54 +1,63 @@
-//! From a model's name to its folder on this machine.
+//! From a model's name to where it is: a folder on this machine, or the hub.
 
 use std::path::{Path, PathBuf};
 
+use crate::hub::names::HubName;
+use crate::hub::settings::Settings;
+use crate::hub::trouble::Trouble;
+use crate::hub::{self, Fetched, Wish};
 use crate::options::BadUsage;
 
 /// The model that ships with this program.
 pub const BUNDLED: &str = "tiny.en";
 
-/// Names of openai/whisper's models.
-const KNOWN: [&str; 14] = [
-    "tiny.en",
-    "tiny",
-    "base.en",
-    "base",
-    "small.en",
-    "small",
-    "medium.en",
-    "medium",
-    "large-v1",
-    "large-v2",
-    "large-v3",
-    "large",
-    "large-v3-turbo",
-    "turbo",
-];
+/// Where a model is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Location {
+    /// A folder on this machine.
+    Folder(PathBuf),
+    /// On the hub, or in the cache of what came from there.
+    Hub(HubName),
+}
 
-/// The folder of a model, given by name or as a folder; names are looked for in `model_dir` first.
-pub fn locate(model: &str, model_dir: Option<&Path>) -> Result<PathBuf, BadUsage> {
+impl Location {
+    /// The folder of the model's files, which are fetched if they are on the hub and not here.
+    ///
+    /// # Errors
+    /// If they can't be had.
+    pub fn fetch(&self, settings: &Settings, wish: Wish) -> Result<Fetched, Trouble> {
+        match self {
+            Self::Folder(folder) => Ok(Fetched { folder: folder.clone(), warning: None }),
+            Self::Hub(name) => hub::fetch(name, settings, wish),
+        }
+    }
+}
+
+/// Where a model is, given by name or as a folder. Names are looked for in `model_dir`, then among what ships with this
+/// program; a folder of that name is next, and last the hub. Nothing is fetched.
+pub fn locate(model: &str, model_dir: Option<&Path>) -> Result<Location, BadUsage> {
     let is_name = !model.is_empty() && !model.contains(['/', '\\']) && !model.starts_with('.');
     if is_name {
         let shipped = shipped_roots();
         let roots = model_dir.into_iter().chain(shipped.iter().map(PathBuf::as_path));
         if let Some(folder) = roots.map(|root| root.join(model)).find(|folder| folder.is_dir()) {
-            return Ok(folder);
+            return Ok(Location::Folder(folder));
         }
     }
     let path = Path::new(model);
     if path.is_dir() {
-        return Ok(path.into());
+        return Ok(Location::Folder(path.into()));
     }
-    let advice = "give `--model` a folder with config.json, tokenizer.json and the weights as \
-                  safetensors or GGUF";
-    let what = if path.is_file() {
-        format!("`--model {model}` is a file, not a folder")
-    } else if KNOWN.contains(&model) {
-        format!("model `{model}` is not on this machine, and this version can't fetch models")
-    } else {
-        format!("there is no folder and no model called `{model}` for `--model`")
-    };
-    Err(BadUsage::new(what).hint(advice))
+    let folder = "a folder with config.json, tokenizer.json and the weights as safetensors or GGUF";
+    if path.is_file() {
+        let what = format!("`--model {model}` is a file, not a folder");
+        return Err(BadUsage::new(what).hint(format!("give `--model` {folder}")));
+    }
+    HubName::parse(model).map(Location::Hub).ok_or_else(|| {
+        let what = format!("there is no folder and no model called `{model}` for `--model`");
+        let names = "`candle-whisper models list` shows names; others on the hub are OWNER/NAME";
+        BadUsage::new(what).hint(format!("{names}, and {folder} will do"))
+    })
 }
 
 /// Where models that came with the program may be: beside the binary, in the share folder of its prefix, in the

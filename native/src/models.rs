@@ -1,15 +1,24 @@
 //! `candle-whisper models`: what can be done with model files besides transcribing. One file per command.
 
+pub mod fetch;
+pub mod list;
 pub mod quantise;
 mod rounding;
+pub mod verify;
 
 use anyhow::Result;
 
 /// What to do with models.
 #[derive(Debug, Clone, clap::Subcommand)]
 pub enum Command {
+    /// Fetch models from the Hugging Face hub into the cache, and print their folders
+    Fetch(fetch::Args),
+    /// List the models that have a name, and which models are here
+    List(list::Args),
     /// Write a smaller copy of a model: its weights as GGUF in 8 bits, the token embedding in 5
     Quantise(quantise::Args),
+    /// Check a model's files against their hashes and lengths
+    Verify(verify::Args),
 }
 
 impl Command {
@@ -19,7 +28,10 @@ impl Command {
     /// If it can't be done; the message names the file or the model.
     pub fn run(&self) -> Result<String> {
         match self {
+            Self::Fetch(args) => fetch::run(args).map(|()| String::new()),
+            Self::List(args) => list::run(args),
             Self::Quantise(args) => quantise::run(args),
+            Self::Verify(args) => verify::run(args).map(|()| String::new()),
         }
     }
 }

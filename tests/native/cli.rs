@@ -44,7 +44,7 @@ fn bad_usage_is_2_with_nothing_on_stdout() {
         &["--nonsense", "a.wav"],
         &["--beam_size", "x", "a.wav"],
         &["--model", model, "--highlight_words", "True", "a.wav"],
-        &["--model", "turbo", "--model_dir", model, "a.wav"],
+        &["--model", "turbot", "--model_dir", model, "a.wav"],
         &["--model", model, "-o", "out", "a.wav", "b/a.wav"],
     ];
     for typed in table {

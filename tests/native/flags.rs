@@ -2,7 +2,9 @@
 
 use candle_whisper::cli::{self, Args};
 use candle_whisper::device::{DeviceRequest, Precision};
+use candle_whisper::hub::names::HubName;
 use candle_whisper::job::{Job, Terminals};
+use candle_whisper::locate::Location;
 use candle_whisper::options::{BadUsage, for_model, transcribe_options};
 use candle_whisper_core::options::{DecodingOptions, Task, TranscribeOptions};
 
@@ -233,19 +235,27 @@ fn a_model_of_english_alone_hears_english() {
 }
 
 #[test]
-fn models_are_found_by_name_in_model_dir_or_as_folders() {
+fn models_are_found_by_name_in_model_dir_as_folders_or_on_the_hub() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("base");
     std::fs::create_dir(&folder).unwrap();
     let dir = root.path().display();
-    let by_name = args(&format!("--model base --model_dir {dir} a.wav"));
-    assert_eq!(Job::new(&by_name, Terminals::default()).unwrap().model, folder);
-    let by_path = args(&format!("--model {} a.wav", folder.display()));
-    assert_eq!(Job::new(&by_path, Terminals::default()).unwrap().model, folder);
+    let location = |typed: &str| Job::new(&args(typed), Terminals::default()).unwrap().model;
+    let here = Location::Folder(folder.clone());
+    assert_eq!(location(&format!("--model base --model_dir {dir} a.wav")), here);
+    assert_eq!(location(&format!("--model {} a.wav", folder.display())), here);
+    let hub = |name: &str| Location::Hub(HubName::parse(name).unwrap());
+    assert_eq!(
+        location(&format!("--model turbo --model_dir {dir} a.wav")),
+        hub("openai/whisper-large-v3-turbo")
+    );
+    assert_eq!(location("--model somebody/whisper@v1 a.wav"), hub("somebody/whisper@v1"));
+    // What ships with the program needs no hub; its copy there is asked for by its whole name.
+    assert!(matches!(location("a.wav"), Location::Folder(_)));
+    assert_eq!(location("--model openai/whisper-tiny.en a.wav"), hub("openai/whisper-tiny.en"));
 
     let refused = |typed: &str| Job::new(&args(typed), Terminals::default()).unwrap_err().what;
-    let known = refused(&format!("--model turbo --model_dir {dir} a.wav"));
-    assert_eq!(known, "model `turbo` is not on this machine, and this version can't fetch models");
+    assert!(refused("--model turbot a.wav").starts_with("there is no folder and no model called `turbot`"));
     let unknown = refused("--model ./nowhere a.wav");
     assert_eq!(unknown, "there is no folder and no model called `./nowhere` for `--model`");
     let file = folder.join("model.pt");

@@ -4,6 +4,7 @@
 mod cli;
 mod data;
 mod flags;
+mod hub;
 mod input;
 mod output;
 mod parity;
