@@ -1,31 +1,145 @@
 //! Loaded models, shared by everything in the process: one model is loaded once, whoever asks and however often.
+//!
+//! Nothing is locked while a model transcribes: its weights never change, and each transcription has its own state.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::hash::Hash;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use anyhow::{Context, Result};
-use candle_core::Device;
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Device, DeviceLocation};
 use candle_whisper_core::observer::Silent;
 use candle_whisper_core::{TranscribeOptions, Transcriber, Transcript, media};
 
-use crate::{load, locate};
+use crate::device::{self, DeviceRequest, Precision};
+use crate::load::{self, ModelFiles};
+use crate::locate;
+use crate::memory::{Fit, Memory, Needs, compare};
 
-/// Empty until it is loaded; a load that failed leaves it empty and can be tried again.
-type Slot = Arc<Mutex<Option<Transcriber>>>;
-
-static MODELS: Mutex<Option<HashMap<PathBuf, Slot>>> = Mutex::new(None);
-
-/// What a thread that panicked left behind is whole: a slot is filled in one step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Which model, and where and in what it is to compute. Made of a name or a folder, it is that model in f32 on the CPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelRequest {
+    /// A name or a folder, as for the command line's `--model`.
+    pub model: String,
+    /// The folder in which names are looked for first.
+    pub model_dir: Option<PathBuf>,
+    /// Where to compute. `Auto` is the GPU if there is one with room for the model.
+    pub device: DeviceRequest,
+    /// In which number format; on the CPU f16 and bf16 become f32.
+    pub precision: Precision,
 }
 
-/// Loads a model on the CPU in f32, or gives the one that is loaded already. `model` is a name or a folder, as for the
-/// command line's `--model`. Those who ask for the same model at once share one load; other models do not wait.
+impl From<&str> for ModelRequest {
+    fn from(model: &str) -> Self {
+        Self {
+            model: model.to_owned(),
+            model_dir: None,
+            device: DeviceRequest::Cpu,
+            precision: Precision::Auto,
+        }
+    }
+}
+
+/// What is the same model: its folder, its device and its number format.
+type Key = (PathBuf, DeviceLocation, DType);
+
+static MODELS: LazyLock<Cache<Key, Transcriber>> = LazyLock::new(Cache::default);
+
+/// A device and what the network computes in on it.
+type Place = (Device, DType);
+
+impl ModelRequest {
+    /// The model's folder, and where it is or would be, best first: with `Auto` a GPU comes before the CPU.
+    fn places(&self) -> Result<(PathBuf, Vec<Place>)> {
+        let folder = locate::locate(&self.model, self.model_dir.as_deref());
+        let folder = folder.map_err(|complaint| anyhow::Error::msg(complaint.what))?;
+        let devices = device::candidates(self.device).map_err(anyhow::Error::msg)?;
+        let place = |device: Device| {
+            let dtype = device::dtype(self.precision, &device).0;
+            (device, dtype)
+        };
+        // The same folder by another way is the same model.
+        Ok((folder.canonicalize().unwrap_or(folder), devices.into_iter().map(place).collect()))
+    }
+
+    fn keys(&self) -> Result<Vec<Key>> {
+        let (folder, places) = self.places()?;
+        Ok(places.iter().map(|place| key(&folder, place)).collect())
+    }
+}
+
+fn key(folder: &Path, (device, dtype): &Place) -> Key {
+    (folder.into(), device.location(), *dtype)
+}
+
+/// Loads a model, or gives the one that is loaded already. Those who ask for the same model at once share one load,
+/// and its error if it fails; other models do not wait.
 ///
 /// # Errors
-/// If there is no such model, or it can't be loaded; asking again tries again.
+/// If there is no such model or device, if the model can never fit into its memory, or if its files are broken. Asking
+/// again tries again.
+///
+/// ```
+/// use candle_whisper::cache::{self, ModelRequest};
+/// use candle_whisper::device::DeviceRequest;
+///
+/// let request = ModelRequest { device: DeviceRequest::Auto, ..ModelRequest::from("tiny.en") };
+/// assert!(cache::get(&request).is_none());
+/// let whisper = cache::preload(&request)?;
+/// assert_eq!(whisper.model().dims().n_state, 384);
+/// assert!(cache::get(&request).is_some());
+/// assert!(cache::evict(&request));
+/// # anyhow::Ok(())
+/// ```
+pub fn preload(request: &ModelRequest) -> Result<Transcriber> {
+    let (folder, places) = request.places()?;
+    let there = places.iter().find(|place| MODELS.contains(&key(&folder, place)));
+    let place @ (device, dtype) = match there {
+        Some(place) => place,
+        None => with_room(&folder, &places)?,
+    };
+    MODELS.get_or_load(key(&folder, place), || {
+        if let Fit::Impossible(shortage) = fit(&folder, place)? {
+            bail!("could not load `{}`: {shortage}", folder.display());
+        }
+        load::load(&folder, device, Some(*dtype))
+    })
+}
+
+/// The first place with room for the model, or else the last.
+fn with_room<'p>(folder: &Path, places: &'p [Place]) -> Result<&'p Place> {
+    let (last, others) = places.split_last().context("there is no device")?;
+    for place in others {
+        if fit(folder, place)? == Fit::Fits {
+            return Ok(place);
+        }
+    }
+    Ok(last)
+}
+
+fn fit(folder: &Path, (device, dtype): &Place) -> Result<Fit> {
+    let needs = Needs::of(&ModelFiles::in_folder(folder)?)?;
+    let usage = needs.usage(device::processor(device), *dtype, &TranscribeOptions::default());
+    Ok(Memory::of(device).map_or(Fit::Fits, |memory| compare(&needs.dims, &usage, memory)))
+}
+
+/// The model if it is loaded; never waits.
+pub fn get(request: &ModelRequest) -> Option<Transcriber> {
+    request.keys().ok()?.iter().find_map(|key| MODELS.get(key))
+}
+
+/// Drops the process's hold on a model; its memory is free once nobody transcribes with it. Gives whether it was
+/// loaded. A load under way goes on for those who wait for it, and is not kept.
+pub fn evict(request: &ModelRequest) -> bool {
+    let keys = request.keys().unwrap_or_default();
+    keys.iter().fold(false, |any, key| MODELS.evict(key) | any)
+}
+
+/// [`preload`] by name or folder, on the CPU in f32.
+///
+/// # Errors
+/// As [`preload`].
 ///
 /// ```
 /// let whisper = candle_whisper::preload_model("tiny.en")?;
@@ -33,22 +147,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// # anyhow::Ok(())
 /// ```
 pub fn preload_model(model: &str) -> Result<Transcriber> {
-    let folder = locate::locate(model, None).map_err(|complaint| anyhow::Error::msg(complaint.what))?;
-    let slot = lock(&MODELS).get_or_insert_default().entry(folder.clone()).or_default().clone();
-    let mut slot = lock(&slot);
-    if let Some(transcriber) = &*slot {
-        return Ok(transcriber.clone());
-    }
-    let transcriber = load::load(&folder, &Device::Cpu, None)?;
-    *slot = Some(transcriber.clone());
-    Ok(transcriber)
+    preload(&model.into())
 }
 
-/// Drops the process's hold on a model; its memory is free once nobody transcribes with it. Gives whether it was loaded.
+/// [`evict`] of what [`preload_model`] loaded.
 pub fn evict_model(model: &str) -> bool {
-    let Ok(folder) = locate::locate(model, None) else { return false };
-    let slot = lock(&MODELS).as_mut().and_then(|models| models.remove(&folder));
-    slot.is_some_and(|slot| lock(&slot).is_some())
+    evict(&model.into())
 }
 
 /// Transcribes an audio or video file with the model that ships with this program and default options.
@@ -69,4 +173,88 @@ pub fn transcribe(path: impl Into<PathBuf>) -> Result<Transcript> {
     let audio = media::decode(file, path.extension().and_then(|e| e.to_str()))
         .with_context(|| format!("could not decode `{}`", path.display()))?;
     Ok(whisper.run(&audio, TranscribeOptions::default(), &mut Silent)?)
+}
+
+/// Values that are made once for each key, by whoever asks first, while others who ask for the same wait.
+///
+/// ```
+/// let squares = candle_whisper::cache::Cache::default();
+/// assert!(squares.get_or_load(7, || anyhow::bail!("not now")).is_err());
+/// assert_eq!(squares.get_or_load(7, || Ok(49))?, 49);
+/// assert_eq!(squares.get_or_load(7, || unreachable!())?, 49);
+/// assert!(squares.evict(&7) && squares.get(&7).is_none());
+/// # anyhow::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct Cache<K, V> {
+    slots: Mutex<HashMap<K, Slot<V>>>,
+}
+
+/// Empty while it is loaded; then the value, or what the one who loaded was told, for those who waited.
+type Slot<V> = Arc<Mutex<Option<Result<V, String>>>>;
+
+impl<K, V> Default for Cache<K, V> {
+    fn default() -> Self {
+        Self { slots: Mutex::default() }
+    }
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> Cache<K, V> {
+    /// The value of this key, made by `load` unless it is there.
+    ///
+    /// # Errors
+    /// What `load` says; the next who asks makes it anew.
+    pub fn get_or_load(&self, key: K, load: impl FnOnce() -> Result<V>) -> Result<V> {
+        let slot = lock(&self.slots).entry(key.clone()).or_default().clone();
+        // Only this slot is locked while loading.
+        let mut value = lock(&slot);
+        match &*value {
+            Some(Ok(value)) => return Ok(value.clone()),
+            Some(Err(error)) => bail!("{error}"),
+            None => {}
+        }
+        let loaded = load();
+        if loaded.is_err() {
+            let mut slots = lock(&self.slots);
+            if slots.get(&key).is_some_and(|current| Arc::ptr_eq(current, &slot)) {
+                slots.remove(&key);
+            }
+        }
+        *value = Some(match &loaded {
+            Ok(value) => Ok(value.clone()),
+            Err(error) => Err(format!("{error:#}")),
+        });
+        loaded
+    }
+
+    /// The value of this key if it is there; never waits.
+    pub fn get(&self, key: &K) -> Option<V> {
+        let slot = lock(&self.slots).get(key).cloned()?;
+        loaded(&slot)
+    }
+
+    /// Whether the value of this key is there or being made.
+    pub fn contains(&self, key: &K) -> bool {
+        lock(&self.slots).contains_key(key)
+    }
+
+    /// Forgets the value of this key; gives whether it was there. One that is being made is not kept.
+    pub fn evict(&self, key: &K) -> bool {
+        let slot = lock(&self.slots).remove(key);
+        slot.is_some_and(|slot| loaded(&slot).is_some())
+    }
+}
+
+fn loaded<V: Clone>(slot: &Slot<V>) -> Option<V> {
+    let value = match slot.try_lock() {
+        Ok(value) => value,
+        Err(TryLockError::Poisoned(value)) => value.into_inner(),
+        Err(TryLockError::WouldBlock) => return None,
+    };
+    value.as_ref()?.as_ref().ok().cloned()
+}
+
+/// What a thread that panicked left behind is whole: everything here is changed in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

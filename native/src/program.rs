@@ -7,10 +7,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use candle_whisper_core::Transcriber;
 use candle_whisper_core::languages::LANGUAGES;
+use candle_whisper_core::memory::estimate;
 
 use crate::cli::{self, Command};
+use crate::device::Choice;
 use crate::interrupt::{self, Stop};
 use crate::job::{Job, Terminals};
+use crate::load::ModelFiles;
+use crate::memory::{Fit, Memory, Needs, compare};
 use crate::options::BadUsage;
 use crate::run::{Outcome, run};
 use crate::{device, load, messages, output};
@@ -69,10 +73,21 @@ fn transcribe(job: &Job) -> anyhow::Result<Outcome> {
 }
 
 fn load_engine(job: &Job) -> anyhow::Result<Transcriber> {
-    let (device, warning) = device::select(job.device);
-    let (dtype, other_warning) = device::dtype(job.precision, &device);
-    warning.iter().chain(&other_warning).for_each(messages::warning);
-    load::load(&job.model, &device, dtype)
+    let could_not_load = || format!("could not load `{}`", job.model.display());
+    let needs = Needs::of(&ModelFiles::in_folder(&job.model)?).with_context(could_not_load)?;
+    let usage = |processor, dtype| needs.usage(processor, dtype, &job.options);
+    let needed = |processor, dtype| estimate(&needs.dims, &usage(processor, dtype)).peak();
+    let Choice { device, dtype, warnings, note } = device::choose(job.device, job.precision, needed);
+    note.iter().for_each(messages::note);
+    warnings.iter().for_each(messages::warning);
+    if let Some(memory) = Memory::of(&device) {
+        match compare(&needs.dims, &usage(device::processor(&device), dtype), memory) {
+            Fit::Fits => {}
+            Fit::Tight(shortage) => messages::warning(shortage),
+            Fit::Impossible(shortage) => return Err(anyhow::Error::msg(shortage).context(could_not_load())),
+        }
+    }
+    load::load(&job.model, &device, Some(dtype))
 }
 
 fn other(command: &Command) -> anyhow::Result<()> {
