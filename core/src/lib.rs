@@ -13,6 +13,7 @@ pub mod linear;
 #[cfg(feature = "media")]
 pub mod media;
 pub mod mel;
+pub mod memory;
 pub mod model;
 pub mod observer;
 pub mod options;

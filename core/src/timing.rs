@@ -19,6 +19,8 @@ pub use place::{WordTiming, merge_punctuations};
 
 /// Width of the median filter over time, in audio tokens.
 const MEDIAN_FILTER_WIDTH: usize = 7;
+/// Text tokens whose logits are held at once: 13 MB for 32, where a full window would take 90 MB.
+pub(crate) const LOGIT_ROWS: usize = 32;
 
 /// What word times depend on beside the segments.
 #[derive(Debug, Clone, Copy)]
@@ -148,15 +150,19 @@ fn token_probabilities(
     text_tokens: &[u32],
     n_sot: usize,
 ) -> Result<Vec<f64>> {
-    let hidden = hidden.narrow(1, n_sot, text_tokens.len())?.squeeze(0)?.contiguous()?;
     let n_vocab = model.dims().n_vocab;
-    let logits: Vec<f32> = model.project(&hidden)?.flatten_all()?.to_vec1()?;
     let eot = tokenizer.special().eot as usize;
-    let probability = |(row, &token): (&[f32], &u32)| {
-        let row = &row[..eot];
-        f64::from((row[token as usize] - kernels::log_sum_exp(row)).exp())
-    };
-    Ok(logits.chunks_exact(n_vocab).zip(text_tokens).map(probability).collect())
+    let mut probabilities = Vec::with_capacity(text_tokens.len());
+    for (i, tokens) in text_tokens.chunks(LOGIT_ROWS).enumerate() {
+        let hidden = hidden.narrow(1, n_sot + i * LOGIT_ROWS, tokens.len())?.squeeze(0)?.contiguous()?;
+        let logits: Vec<f32> = model.project(&hidden)?.flatten_all()?.to_vec1()?;
+        let probability = |(row, &token): (&[f32], &u32)| {
+            let row = &row[..eot];
+            f64::from((row[token as usize] - kernels::log_sum_exp(row)).exp())
+        };
+        probabilities.extend(logits.chunks_exact(n_vocab).zip(tokens).map(probability));
+    }
+    Ok(probabilities)
 }
 
 /// The heads' attention, standardised over tokens, smoothed over time and averaged.

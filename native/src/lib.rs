@@ -27,6 +27,8 @@ pub mod interrupt;
 pub mod job;
 pub mod load;
 pub mod locate;
+pub mod mapped;
+pub mod memory;
 pub mod messages;
 pub mod models;
 pub mod options;

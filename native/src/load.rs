@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
-use candle_nn::VarBuilder;
 use candle_transformers::quantized_var_builder::VarBuilder as QuantisedVarBuilder;
 use candle_whisper_core::Transcriber;
 use candle_whisper_core::dims::{ModelDimensions, alignment_heads};
 use candle_whisper_core::model::Whisper;
 use candle_whisper_core::tokenizer::Tokenizer;
 use candle_whisper_core::weights::Weights;
+
+use crate::mapped;
 
 /// The files of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +148,7 @@ pub fn load_parts(files: &ModelFiles, device: &Device, dtype: Option<DType>) -> 
     let weights = match &files.weights {
         WeightFiles::Safetensors(paths) => {
             // SAFETY: the files are read only; changing one while it is mapped is the user's to avoid.
-            let vb = unsafe { VarBuilder::from_mmaped_safetensors(paths, dtype, device) };
+            let vb = unsafe { mapped::var_builder(paths, dtype, device) };
             Weights::from_var_builder(vb.context("the safetensors file is broken or incomplete")?)
         }
         WeightFiles::Gguf(path) => {

@@ -13,6 +13,11 @@ pub fn warning(text: impl Display) {
     say("warning", "1;33", &text);
 }
 
+/// Something worth knowing.
+pub fn note(text: impl Display) {
+    say("note", "1;36", &text);
+}
+
 /// What to do about the line before.
 pub fn hint(text: impl Display) {
     say("hint", "1;36", &text);

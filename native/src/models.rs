@@ -1,6 +1,7 @@
 //! `candle-whisper models`: what can be done with model files besides transcribing. One file per command.
 
 pub mod fetch;
+pub mod info;
 pub mod list;
 pub mod quantise;
 mod rounding;
@@ -15,6 +16,8 @@ pub enum Command {
     Fetch(fetch::Args),
     /// List the models that have a name, and which models are here
     List(list::Args),
+    /// Print a model's sizes, and the memory that it needs on each device
+    Info(info::Args),
     /// Write a smaller copy of a model: its weights as GGUF in 8 bits, the token embedding in 5
     Quantise(quantise::Args),
     /// Check a model's files against their hashes and lengths
@@ -30,6 +33,7 @@ impl Command {
         match self {
             Self::Fetch(args) => fetch::run(args).map(|()| String::new()),
             Self::List(args) => list::run(args),
+            Self::Info(args) => info::run(args),
             Self::Quantise(args) => quantise::run(args),
             Self::Verify(args) => verify::run(args).map(|()| String::new()),
         }

@@ -8,14 +8,17 @@ use std::process::ExitCode;
 use anyhow::Context;
 use candle_whisper_core::Transcriber;
 use candle_whisper_core::languages::LANGUAGES;
+use candle_whisper_core::memory::estimate;
 
 use crate::cli::{self, Command};
-use crate::device::Precision;
+use crate::device::{Choice, Precision};
 use crate::hub::Wish;
 use crate::hub::plan::Variant;
 use crate::hub::settings::Settings;
 use crate::interrupt::{self, Stop};
 use crate::job::{Job, Terminals};
+use crate::load::ModelFiles;
+use crate::memory::{Fit, Memory, Needs, compare};
 use crate::options::BadUsage;
 use crate::run::{Outcome, run};
 use crate::{device, load, messages, output};
@@ -74,10 +77,22 @@ fn transcribe(job: &Job) -> anyhow::Result<Outcome> {
 }
 
 fn load_engine(job: &Job) -> anyhow::Result<Transcriber> {
-    let (device, warning) = device::select(job.device);
-    let (dtype, other_warning) = device::dtype(job.precision, &device);
-    warning.iter().chain(&other_warning).for_each(messages::warning);
-    load::load(&find(job)?, &device, dtype)
+    let folder = find(job)?;
+    let could_not_load = || format!("could not load `{}`", folder.display());
+    let needs = Needs::of(&ModelFiles::in_folder(&folder)?).with_context(could_not_load)?;
+    let usage = |processor, dtype| needs.usage(processor, dtype, &job.options);
+    let needed = |processor, dtype| estimate(&needs.dims, &usage(processor, dtype)).peak();
+    let Choice { device, dtype, warnings, note } = device::choose(job.device, job.precision, needed);
+    note.iter().for_each(messages::note);
+    warnings.iter().for_each(messages::warning);
+    if let Some(memory) = Memory::of(&device) {
+        match compare(&needs.dims, &usage(device::processor(&device), dtype), memory) {
+            Fit::Fits => {}
+            Fit::Tight(shortage) => messages::warning(shortage),
+            Fit::Impossible(shortage) => return Err(anyhow::Error::msg(shortage).context(could_not_load())),
+        }
+    }
+    load::load(&folder, &device, Some(dtype))
 }
 
 /// The model's folder; a model of the hub is fetched if it isn't here.

@@ -11,6 +11,7 @@ mod heap;
 mod kernels;
 mod media;
 mod mel;
+mod memory;
 mod network;
 mod resample;
 mod samplers;

@@ -1,11 +1,13 @@
 //! Tests of the native crate: one module per theme, one binary.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod cache;
 mod cli;
 mod data;
 mod flags;
 mod hub;
 mod input;
+mod memory;
 mod output;
 mod parity;
 mod program;

@@ -65,6 +65,17 @@ impl AudioEncoder {
     /// # Errors
     /// If the shape does not fit or the device fails.
     pub fn forward(&self, mel: &Tensor) -> Result<Tensor> {
+        let mut x = self.stem(mel)?;
+        for layer in &self.layers {
+            let y = layer.attn.forward(&norm(&layer.attn_ln, &x)?)?;
+            x = kernels::add_residual(x, &y)?;
+            x = layer.mlp.forward(x)?;
+        }
+        norm(&self.ln_post, &x)
+    }
+
+    /// What comes before the layers; apart, so that its steps are freed before them. mel, result: as in `forward`
+    fn stem(&self, mel: &Tensor) -> Result<Tensor> {
         let x = kernels::gelu(self.conv1.forward(mel)?)?;
         let x = kernels::gelu(self.conv2.forward(&x)?)?;
         let x = x.transpose(1, 2)?.contiguous()?; // (n_audio, n_audio_ctx, n_state)
@@ -75,13 +86,7 @@ impl AudioEncoder {
                 &x.dims()[1..]
             )));
         }
-        let mut x = x.broadcast_add(&self.positional_embedding)?;
-        for layer in &self.layers {
-            let y = layer.attn.forward(&norm(&layer.attn_ln, &x)?)?;
-            x = kernels::add_residual(x, &y)?;
-            x = layer.mlp.forward(x)?;
-        }
-        norm(&self.ln_post, &x)
+        Ok(x.broadcast_add(&self.positional_embedding)?)
     }
 }
 

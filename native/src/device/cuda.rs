@@ -4,6 +4,8 @@ use std::panic::{self, catch_unwind};
 
 use candle_core::Device;
 
+use crate::memory::Memory;
+
 /// Whether this build has CUDA.
 pub const BUILT: bool = true;
 
@@ -23,4 +25,11 @@ pub fn open(number: usize) -> Result<Device, String> {
         }
         Err(_) => Err("no CUDA driver was found".into()),
     }
+}
+
+/// What the device has and what is free on it now; `None` for the CPU.
+pub fn memory(device: &Device) -> Option<Memory> {
+    let stream = device.as_cuda_device().ok()?.cuda_stream();
+    let (available, total) = stream.context().mem_get_info().ok()?;
+    Some(Memory { total: total as u64, available: available as u64 })
 }

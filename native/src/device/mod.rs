@@ -1,10 +1,15 @@
 //! Where to compute, and in which number format. CUDA is an enabled/disabled pair of files, so that nothing else
 //! asks how the program was built.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device};
+use candle_whisper_core::memory::Processor;
 use clap::ValueEnum;
+
+use crate::memory::{Bytes, Memory};
 
 #[cfg(feature = "cuda")]
 #[path = "cuda.rs"]
@@ -53,6 +58,44 @@ pub enum Precision {
     Bf16,
 }
 
+/// Where the network will compute, in what, and what there is to say about it.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// Where.
+    pub device: Device,
+    /// In what.
+    pub dtype: DType,
+    /// What is not as asked for.
+    pub warnings: Vec<String>,
+    /// What `auto` chose, where there was something to choose from.
+    pub note: Option<String>,
+}
+
+/// Chooses for a model that needs so many bytes. With `auto`, a GPU without room for it gives way to the CPU.
+pub fn choose(
+    request: DeviceRequest,
+    precision: Precision,
+    needed: impl Fn(Processor, DType) -> u64,
+) -> Choice {
+    let (device, warning) = select(request);
+    let (dtype, other_warning) = dtype(precision, &device);
+    let warnings: Vec<_> = warning.into_iter().chain(other_warning).collect();
+    let free = memory(&device).filter(|_| request == DeviceRequest::Auto);
+    let Some(free) = free.map(|memory| memory.available) else {
+        return Choice { device, dtype, warnings, note: None };
+    };
+    let needed = needed(Processor::Gpu, dtype);
+    let (name, needs, free_words) = (dtype.as_str(), Bytes(needed), Bytes(free));
+    if needed <= free {
+        let note = format!("computing on the GPU in {name}: the model needs {needs}, {free_words} are free");
+        return Choice { device, dtype, warnings, note: Some(note) };
+    }
+    let note =
+        format!("the GPU has {free_words} free and the model needs {needs} in {name}; computing on the CPU");
+    let (dtype, warning) = self::dtype(precision, &Device::Cpu);
+    Choice { device: Device::Cpu, dtype, warnings: warning.into_iter().collect(), note: Some(note) }
+}
+
 /// The device asked for, or the CPU and why.
 pub fn select(request: DeviceRequest) -> (Device, Option<String>) {
     let number = match request {
@@ -61,25 +104,54 @@ pub fn select(request: DeviceRequest) -> (Device, Option<String>) {
         DeviceRequest::Auto => 0,
         DeviceRequest::Cuda(number) => number,
     };
-    match cuda::open(number) {
+    match open(number) {
         Ok(device) => (device, None),
         Err(why) => (Device::Cpu, Some(format!("{why}; computing on the CPU"))),
     }
 }
 
-/// The type to load weights in, `None` for the device's own choice, and a word of warning where the device
-/// can't do what was asked for.
-pub fn dtype(request: Precision, device: &Device) -> (Option<DType>, Option<String>) {
+/// The devices that a request allows, best first; the error is one line.
+pub fn candidates(request: DeviceRequest) -> Result<Vec<Device>, String> {
+    match request {
+        DeviceRequest::Cpu => Ok(vec![Device::Cpu]),
+        DeviceRequest::Cuda(number) => Ok(vec![open(number)?]),
+        DeviceRequest::Auto if !cuda::BUILT => Ok(vec![Device::Cpu]),
+        DeviceRequest::Auto => Ok(open(0).into_iter().chain([Device::Cpu]).collect()),
+    }
+}
+
+/// Opens a CUDA device, or gives the one of this number that the process has open.
+fn open(number: usize) -> Result<Device, String> {
+    static OPEN: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = open.get(&number) {
+        return Ok(device.clone());
+    }
+    let device = cuda::open(number)?;
+    open.insert(number, device.clone());
+    Ok(device)
+}
+
+/// A GPU's memory; `None` for the CPU and where the driver doesn't say.
+pub fn memory(device: &Device) -> Option<Memory> {
+    cuda::memory(device)
+}
+
+/// What kind of processor a device is.
+pub fn processor(device: &Device) -> Processor {
+    if device.is_cpu() { Processor::Cpu } else { Processor::Gpu }
+}
+
+/// The type to load weights in, and a word of warning where the device can't do what was asked for.
+pub fn dtype(request: Precision, device: &Device) -> (DType, Option<String>) {
     let (asked, name) = match request {
-        Precision::Auto if device.is_cuda() => return (Some(DType::F16), None),
-        Precision::Auto => return (None, None),
-        Precision::F32 => return (Some(DType::F32), None),
+        Precision::Auto if device.is_cuda() => return (DType::F16, None),
+        Precision::Auto | Precision::F32 => return (DType::F32, None),
         Precision::F16 => (DType::F16, "FP16"),
         Precision::Bf16 => (DType::BF16, "BF16"),
     };
     if device.is_cuda() {
-        return (Some(asked), None);
+        return (asked, None);
     }
-    let warning = format!("{name} is not supported on CPU; using FP32 instead");
-    (Some(DType::F32), Some(warning))
+    (DType::F32, Some(format!("{name} is not supported on CPU; using FP32 instead")))
 }

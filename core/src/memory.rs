@@ -1,0 +1,286 @@
+//! How much memory a transcription takes, worked out from the sizes of the network before anything is loaded.
+//!
+//! Every term follows the code that allocates it, and names it; [`Estimate::peak`] says which of them exist at
+//! the same time. `tests/native/memory.rs` holds the sum against what the program takes: within a tenth.
+
+use candle_core::DType;
+use candle_core::quantized::GgmlDType;
+
+use crate::audio::{CHUNK_LENGTH, FRAMES_PER_SECOND, N_FRAMES, SAMPLE_RATE};
+use crate::dims::ModelDimensions;
+use crate::options::TranscribeOptions;
+use crate::timing::LOGIT_ROWS;
+
+/// Program, allocator, threads and tokenizer: 12 MB of code and about 22 MB besides, measured on Linux; what the
+/// allocator keeps makes it 5 to 70 MB from one model to the next.
+const PROGRAM: f64 = 34e6;
+/// CUDA context, kernels and cuBLAS's workspace. Not measured yet: NVIDIA's usual 300 to 500 MB.
+const GPU_PROGRAM: f64 = 450e6;
+/// Attention scores that exist at once where there is no kernel for attention: 2^26, `kernels::attention`.
+const MOST_SCORES: f64 = 67_108_864.0;
+
+/// Where the network computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Processor {
+    /// Attention in blocks, most operations in place.
+    Cpu,
+    /// candle's operations, each with an output of its own; the recording stays in the host's memory.
+    Gpu,
+}
+
+/// What the memory depends on beside the network.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Usage {
+    /// Where the network computes.
+    pub processor: Processor,
+    /// What it computes in, and what its weights are but for `blocks`.
+    pub dtype: DType,
+    /// What its large matrices are kept as, if they stay quantised.
+    pub blocks: Option<Blocks>,
+    /// Bytes that loading holds beside the weights: 0 for mapped files, the whole file for those read at once.
+    pub held_by_loading: u64,
+    /// Windows of 30 s decoded at once.
+    pub n_audio: usize,
+    /// Beams or candidates of each window; 1 for greedy decoding.
+    pub n_group: usize,
+    /// Heads that word times come from; 0 without word times.
+    pub n_alignment_heads: usize,
+    /// Whether a window is given text before it: an initial prompt's, or the window's before.
+    pub prompted: bool,
+    /// Length of the recording.
+    pub seconds: f64,
+}
+
+/// What quantised matrices are kept as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blocks {
+    /// Those of linear layers.
+    pub linear: GgmlDType,
+    /// The token embedding.
+    pub embedding: GgmlDType,
+}
+
+impl Default for Usage {
+    /// One greedy window on the CPU in f32.
+    fn default() -> Self {
+        Self {
+            processor: Processor::Cpu,
+            dtype: DType::F32,
+            blocks: None,
+            held_by_loading: 0,
+            n_audio: 1,
+            n_group: 1,
+            n_alignment_heads: 0,
+            prompted: false,
+            seconds: CHUNK_LENGTH as f64,
+        }
+    }
+}
+
+impl Usage {
+    /// The same for these options; `n_alignment_heads` are the model's, `seconds` the recording's length.
+    #[must_use]
+    pub fn with_options(self, options: &TranscribeOptions, n_alignment_heads: usize, seconds: f64) -> Self {
+        let group = |temperature: f64| match temperature > 0.0 {
+            true => options.decode.best_of,
+            false => options.decode.beam_size,
+        };
+        let n_group = options.temperatures.iter().filter_map(|&t| group(t)).max();
+        let previous = options.condition_on_previous_text && seconds > CHUNK_LENGTH as f64;
+        Self {
+            n_group: n_group.unwrap_or(1),
+            n_alignment_heads: if options.word_timestamps { n_alignment_heads } else { 0 },
+            prompted: previous || options.initial_prompt.is_some(),
+            seconds,
+            ..self
+        }
+    }
+}
+
+/// Bytes by what they are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Estimate {
+    /// The program itself, or on a GPU the driver's part.
+    pub program: u64,
+    /// The network.
+    pub weights: u64,
+    /// Beside the weights while they are loaded.
+    pub loading: u64,
+    /// Samples and mel of the whole recording.
+    pub recording: u64,
+    /// The encoder's work on a batch of windows.
+    pub encoder: u64,
+    /// Encoded audio, and every decoder layer's keys and values of it.
+    pub features: u64,
+    /// Keys and values of the text so far.
+    pub cache: u64,
+    /// The decoder's work on a step, logits included.
+    pub decoder: u64,
+    /// Word times: scores of the alignment heads, and logits of some tokens.
+    pub words: u64,
+}
+
+impl Estimate {
+    /// The most that exists at once: loading, encoding, decoding and word times follow each other.
+    pub fn peak(&self) -> u64 {
+        let sum = |parts: &[u64]| parts.iter().fold(0u64, |sum, &part| sum.saturating_add(part));
+        let decoding = sum(&[self.features, sum(&[self.cache, self.decoder]).max(self.words)]);
+        let running = sum(&[self.recording, self.encoder.max(decoding)]);
+        sum(&[self.program, self.weights, self.loading.max(running)])
+    }
+}
+
+/// Parameters of a network, the encoder's sinusoids among them.
+///
+/// With n states, an attention has four matrices (n, n) and three biases, a feed-forward part two of (4n, n), and
+/// every layer norm 2n: 12 n² + 12 n for an encoder layer, 16 n² + 17 n for a decoder layer, which attends
+/// twice. The rest is two convolutions, positions, and the token embedding, which is the last layer too.
+pub fn n_parameters(dims: &ModelDimensions) -> u64 {
+    parameters(&Sizes::of(dims)) as u64
+}
+
+fn parameters(d: &Sizes) -> f64 {
+    let n = d.n_state;
+    let attention = 4.0 * n * n + 3.0 * n;
+    let mlp = 8.0 * n * n + 5.0 * n;
+    let norm = 2.0 * n;
+    let encoder_layer = attention + mlp + 2.0 * norm;
+    let decoder_layer = 2.0 * attention + mlp + 3.0 * norm;
+    let convolutions = 3.0 * (d.n_mels + n) * n + 2.0 * n;
+    let embeddings = (d.n_audio_ctx + d.n_text_ctx + d.n_vocab) * n;
+    d.n_audio_layer * encoder_layer + d.n_text_layer * decoder_layer + convolutions + embeddings + 2.0 * norm
+}
+
+/// The memory that a network of these sizes takes when it is used so.
+pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
+    let d = Sizes::of(dims);
+    let gpu = usage.processor == Processor::Gpu;
+    let size = usage.dtype.size_in_bytes() as f64;
+    let n_audio = usage.n_audio as f64;
+    let rows = n_audio * usage.n_group as f64;
+    // Encoded audio of the batch, the unit of most of what follows: (n_audio, n_audio_ctx, n_state).
+    let unit = n_audio * d.n_audio_ctx * d.n_state * size;
+    // Sampled tokens fill half the context, text before them the rest.
+    let half = d.n_text_ctx / 2.0;
+    let n_ctx = if usage.prompted { d.n_text_ctx } else { half + 4.0 };
+    // Keys and values of one row.
+    let cache = |n_tokens: f64| 2.0 * d.n_text_layer * n_tokens * d.n_state * size;
+    // The network's, in f32, and the host's copy; on a CPU, for few rows, transposed besides.
+    let per_logit = if gpu { size + 4.0 } else { 3.0 * 4.0 };
+    // A window of dense speech has some 130 tokens of text.
+    let n_text = 0.6 * half;
+    let head = n_text * d.n_audio_ctx * 4.0;
+    // Every head's scores stay until all are there; then logits, and after them one head three times.
+    let words = usage.n_alignment_heads as f64 * head + (LOGIT_ROWS as f64 * d.n_vocab * 8.0).max(3.0 * head);
+
+    Estimate {
+        program: if gpu { GPU_PROGRAM } else { PROGRAM } as u64,
+        weights: weights(&d, usage) as u64,
+        // Query, key and value become one matrix, for a moment beside the three.
+        loading: usage.held_by_loading + (3.0 * d.n_state * d.n_state * size) as u64,
+        recording: if gpu { 0 } else { recording(&d, usage.seconds) as u64 },
+        encoder: encoder(&d, usage, unit) as u64,
+        // The encoder's output, and keys and values for each layer.
+        features: (unit * (1.0 + 2.0 * d.n_text_layer)) as u64,
+        cache: (rows * cache(n_ctx)) as u64,
+        // The prompt runs at once, for each window and not for its candidates, through the widest layer.
+        decoder: (rows * d.n_vocab * per_logit + 8.0 * n_audio * (n_ctx - half) * d.n_state * size) as u64,
+        words: match usage.n_alignment_heads {
+            0 => 0,
+            _ => (words + cache(n_text)) as u64,
+        },
+    }
+}
+
+/// As [`n_parameters`], with layer norms in f32 and the zeros that stand for the biases of keys.
+fn weights(d: &Sizes, usage: &Usage) -> f64 {
+    let size = usage.dtype.size_in_bytes() as f64;
+    let per_value = |dtype: GgmlDType| dtype.type_size() as f64 / dtype.block_size() as f64;
+    let norms = 2.0 * d.n_state * (2.0 * d.n_audio_layer + 3.0 * d.n_text_layer + 2.0);
+    let zeros = d.n_state * (d.n_audio_layer + 2.0 * d.n_text_layer);
+    let floats = (parameters(d) - norms + zeros) * size + norms * 4.0;
+    let Some(blocks) = usage.blocks else { return floats };
+    let linear = d.n_state * d.n_state * (12.0 * d.n_audio_layer + 16.0 * d.n_text_layer);
+    let embedding = d.n_vocab * d.n_state;
+    floats + linear * (per_value(blocks.linear) - size) + embedding * (per_value(blocks.embedding) - size)
+}
+
+/// Samples in f32 and a mel frame in f32 every 10 ms.
+fn recording(d: &Sizes, seconds: f64) -> f64 {
+    4.0 * (SAMPLE_RATE as f64 + FRAMES_PER_SECOND as f64 * d.n_mels) * seconds.max(0.0)
+}
+
+/// The window's mel, and the larger of an encoder layer and the second convolution.
+fn encoder(d: &Sizes, usage: &Usage, unit: f64) -> f64 {
+    let size = usage.dtype.size_in_bytes() as f64;
+    let n_audio = usage.n_audio as f64;
+    let mel = n_audio * d.n_mels * N_FRAMES as f64 * (4.0 + size);
+    // Its input is two units, that unfolded three, and the product is there twice.
+    let convolution = 7.0 * unit;
+    // Residual, norm, three projections, attention and its projection. The feed-forward part is no larger.
+    let layer = 7.0 * unit;
+    mel + match usage.processor {
+        Processor::Cpu => convolution.max(layer),
+        Processor::Gpu => {
+            // Heads are laid out one by one: query twice, key, value. Scores exist in f32 before and after the
+            // softmax, and in 16 bits once more.
+            let n_scores = n_audio * d.n_audio_head * d.n_audio_ctx * d.n_audio_ctx;
+            let per_score = if size < 4.0 { 8.0 + size } else { 8.0 };
+            convolution.max(layer + 4.0 * unit + n_scores.min(MOST_SCORES) * per_score)
+        }
+    }
+}
+
+/// [`ModelDimensions`] to calculate with: exact to 2^53, and not bound by an address space of 32 bits.
+struct Sizes {
+    n_mels: f64,
+    n_state: f64,
+    n_vocab: f64,
+    n_audio_ctx: f64,
+    n_audio_head: f64,
+    n_audio_layer: f64,
+    n_text_ctx: f64,
+    n_text_layer: f64,
+}
+
+impl Sizes {
+    fn of(dims: &ModelDimensions) -> Self {
+        Self {
+            n_mels: dims.n_mels as f64,
+            n_state: dims.n_state as f64,
+            n_vocab: dims.n_vocab as f64,
+            n_audio_ctx: dims.n_audio_ctx as f64,
+            n_audio_head: dims.n_audio_head as f64,
+            n_audio_layer: dims.n_audio_layer as f64,
+            n_text_ctx: dims.n_text_ctx as f64,
+            n_text_layer: dims.n_text_layer as f64,
+        }
+    }
+}
+
+/// The shapes that Whisper comes in, largest first, by the shortest name of a model that has it.
+pub const SHAPES: [(&str, ModelDimensions); 6] = [
+    ("large-v3", LARGE_V3),
+    ("turbo", ModelDimensions { n_text_layer: 4, ..LARGE_V3 }),
+    ("medium", ModelDimensions { n_state: 1024, n_audio_layer: 24, n_text_layer: 24, ..heads(16) }),
+    ("small", ModelDimensions { n_state: 768, n_audio_layer: 12, n_text_layer: 12, ..heads(12) }),
+    ("base", ModelDimensions { n_state: 512, n_audio_layer: 6, n_text_layer: 6, ..heads(8) }),
+    ("tiny", ModelDimensions { n_state: 384, n_audio_layer: 4, n_text_layer: 4, ..heads(6) }),
+];
+
+const LARGE_V3: ModelDimensions = ModelDimensions {
+    n_mels: 128,
+    n_audio_ctx: N_FRAMES / 2,
+    n_state: 1280,
+    n_audio_head: 20,
+    n_audio_layer: 32,
+    n_vocab: 51866,
+    n_text_ctx: 448,
+    n_text_head: 20,
+    n_text_layer: 32,
+};
+
+/// What all sizes before large-v3 have in common.
+const fn heads(n_head: usize) -> ModelDimensions {
+    ModelDimensions { n_mels: 80, n_vocab: 51865, n_audio_head: n_head, n_text_head: n_head, ..LARGE_V3 }
+}

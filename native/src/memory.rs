@@ -1,0 +1,191 @@
+//! What a model needs against what is free, before it is loaded.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use candle_core::{DType, Device};
+use candle_whisper_core::TranscribeOptions;
+use candle_whisper_core::dims::{ModelDimensions, alignment_heads};
+use candle_whisper_core::memory::{Processor, SHAPES, Usage, estimate};
+
+use crate::device;
+use crate::load::{ModelFiles, WeightFiles};
+
+/// Memory of this machine or of a device, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// All there is, or all that this process may have; swap space counts.
+    pub total: u64,
+    /// What can be had now without swapping.
+    pub available: u64,
+}
+
+impl Memory {
+    /// This machine's, within the limits of the process's control groups; `None` where the system doesn't say.
+    pub fn of_machine() -> Option<Self> {
+        if !sysinfo::IS_SUPPORTED_SYSTEM {
+            return None;
+        }
+        let mut system = sysinfo::System::new();
+        system.refresh_memory();
+        let machine =
+            Self { total: system.total_memory() + system.total_swap(), available: system.available_memory() };
+        let pid = sysinfo::get_current_pid().ok()?;
+        let this = sysinfo::ProcessesToUpdate::Some(&[pid]);
+        system.refresh_processes_specifics(this, false, sysinfo::ProcessRefreshKind::nothing());
+        // A group's cached files give way, so what it uses beside them is what counts.
+        let group = system.process(pid).and_then(sysinfo::Process::cgroup_limits).map(|limits| Self {
+            total: limits.total_memory.saturating_add(limits.free_swap),
+            available: limits.total_memory.saturating_sub(limits.rss),
+        });
+        Some(group.map_or(machine, |group| machine.within(group)))
+    }
+
+    /// That of the device the network will be on.
+    pub fn of(device: &Device) -> Option<Self> {
+        if device.is_cpu() { Self::of_machine() } else { device::memory(device) }
+    }
+
+    fn within(self, limit: Self) -> Self {
+        Self { total: self.total.min(limit.total), available: self.available.min(limit.available) }
+    }
+}
+
+/// A model's files as far as its memory depends on them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needs {
+    /// The network's sizes.
+    pub dims: ModelDimensions,
+    /// Heads that word times come from.
+    pub n_alignment_heads: usize,
+    /// Bytes that loading holds beside the weights.
+    pub held_by_loading: u64,
+}
+
+impl Needs {
+    /// Reads what describes the model, not its weights.
+    ///
+    /// # Errors
+    /// If a file is missing or broken, or is not a Whisper's.
+    pub fn of(files: &ModelFiles) -> Result<Self> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).with_context(|| format!("could not read `{}`", path.display()))
+        };
+        let dims = ModelDimensions::from_json(&read(&files.config)?)?;
+        let generation_config = files.generation_config.as_ref().map(read).transpose()?;
+        let held_by_loading = match &files.weights {
+            WeightFiles::Safetensors(_) => 0,
+            WeightFiles::Gguf(path) => std::fs::metadata(path)?.len(),
+        };
+        let n_alignment_heads = alignment_heads(&dims, generation_config.as_deref())?.len();
+        Ok(Self { dims, n_alignment_heads, held_by_loading })
+    }
+
+    /// How the model is used with these options, on a recording of 30 s.
+    pub fn usage(&self, processor: Processor, dtype: DType, options: &TranscribeOptions) -> Usage {
+        let seconds = candle_whisper_core::audio::CHUNK_LENGTH as f64;
+        let previous = options.condition_on_previous_text;
+        // What is read at once is read to the machine's memory.
+        let held_by_loading = if processor == Processor::Cpu { self.held_by_loading } else { 0 };
+        let usage = Usage { processor, dtype, held_by_loading, ..Usage::default() };
+        let usage = usage.with_options(options, self.n_alignment_heads, seconds);
+        // Longer ones need more for their samples, which is little, but every window has text before it.
+        Usage { prompted: usage.prompted || previous, ..usage }
+    }
+}
+
+/// Whether a model will find the memory that it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fit {
+    /// It will.
+    Fits,
+    /// Not unless other programs give some back.
+    Tight(Shortage),
+    /// Never on this machine or device.
+    Impossible(Shortage),
+}
+
+/// Too little memory, and what would do with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortage {
+    needed: u64,
+    memory: Memory,
+    processor: Processor,
+    remedy: Option<String>,
+}
+
+/// Compares. An estimate may be a tenth too high, so only what exceeds everything by more is called impossible: no
+/// flag is needed to insist.
+pub fn compare(dims: &ModelDimensions, usage: &Usage, memory: Memory) -> Fit {
+    let needed = estimate(dims, usage).peak();
+    if needed <= memory.available {
+        return Fit::Fits;
+    }
+    let remedy = remedy(dims, usage, memory.available);
+    let shortage = Shortage { needed, memory, processor: usage.processor, remedy };
+    if needed / 10 * 9 > memory.total { Fit::Impossible(shortage) } else { Fit::Tight(shortage) }
+}
+
+/// The smallest change after which the model fits: fewer beams, a smaller number format, or the largest of the
+/// smaller models.
+fn remedy(dims: &ModelDimensions, usage: &Usage, available: u64) -> Option<String> {
+    let fits = |dims: &ModelDimensions, usage: &Usage| {
+        let needed = estimate(dims, usage).peak();
+        (needed <= available).then(|| Bytes(needed).to_string())
+    };
+    let one_window = Usage { n_audio: 1, ..*usage };
+    if let (2.., Some(needed)) = (usage.n_audio, fits(dims, &one_window)) {
+        return Some(format!("one window at a time would fit ({needed})"));
+    }
+    let greedy = Usage { n_group: 1, ..one_window };
+    if let (2.., Some(needed)) = (usage.n_group, fits(dims, &greedy)) {
+        return Some(format!("`--beam_size None --best_of None` would fit ({needed})"));
+    }
+    let half = Usage { dtype: DType::F16, ..*usage };
+    if usage.processor == Processor::Gpu
+        && usage.dtype == DType::F32
+        && let Some(needed) = fits(dims, &half)
+    {
+        return Some(format!("`--dtype f16` would fit ({needed})"));
+    }
+    SHAPES.iter().find_map(|(name, shape)| {
+        let needed = fits(shape, usage)?;
+        Some(format!("a model of the size of `{name}` would fit ({needed})"))
+    })
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Memory { total, available } = self.memory;
+        let (needed, total, available) = (Bytes(self.needed), Bytes(total), Bytes(available));
+        let place = match self.processor {
+            Processor::Cpu => "this machine",
+            Processor::Gpu => "the GPU",
+        };
+        write!(
+            f,
+            "the model needs about {needed} of memory; {place} has {total}, of which {available} are free"
+        )?;
+        match &self.remedy {
+            Some(remedy) => write!(f, "; {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A number of bytes for people: three digits, powers of 1000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0 as f64;
+        let (value, unit) = match self.0 {
+            ..1_000_000_000 => (bytes / 1e6, "MB"),
+            _ => (bytes / 1e9, "GB"),
+        };
+        let decimals = if value < 9.95 { 1 } else { 0 };
+        f.pad(&format!("{value:.decimals$} {unit}"))
+    }
+}

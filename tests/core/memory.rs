@@ -1,0 +1,116 @@
+//! The estimate of memory: its arithmetic. `tests/native/memory.rs` compares it with the program's.
+
+use candle_core::DType;
+use candle_core::quantized::GgmlDType;
+use candle_whisper_core::dims::ModelDimensions;
+use candle_whisper_core::memory::{Blocks, Processor, SHAPES, Usage, estimate, n_parameters};
+use candle_whisper_core::options::{DecodingOptions, TranscribeOptions};
+
+fn shape(name: &str) -> ModelDimensions {
+    SHAPES.iter().find(|(known, _)| *known == name).unwrap().1.clone()
+}
+
+fn peak(name: &str, usage: Usage) -> u64 {
+    estimate(&shape(name), &usage).peak()
+}
+
+#[test]
+fn parameters_are_those_that_hugging_face_counts() {
+    let table = [
+        ("tiny", 37_760_640),
+        ("base", 72_593_920),
+        ("small", 241_734_912),
+        ("medium", 763_857_920),
+        ("turbo", 808_878_080),
+        ("large-v3", 1_543_490_560),
+    ];
+    for (name, parameters) in table {
+        assert_eq!(n_parameters(&shape(name)), parameters, "{name}");
+    }
+}
+
+#[test]
+fn weights_are_the_parameters_in_the_networks_type_with_norms_in_f32() {
+    let base = shape("base");
+    let weights = |dtype| estimate(&base, &Usage { dtype, ..Usage::default() }).weights;
+    // Six encoder layers with two norms, six decoder layers with three, two last ones; a zero bias for each key.
+    let (norms, zeros) = ((6 * 2 + 6 * 3 + 2) * 2 * 512, (6 + 2 * 6) * 512);
+    assert_eq!(weights(DType::F32), (72_593_920 + zeros) * 4);
+    assert_eq!(weights(DType::F16), (72_593_920 + zeros - norms) * 2 + norms * 4);
+}
+
+#[test]
+fn quantised_matrices_take_what_their_blocks_take() {
+    let tiny = shape("tiny");
+    let blocks = Some(Blocks { linear: GgmlDType::Q8_0, embedding: GgmlDType::Q5_0 });
+    let weights = |blocks| estimate(&tiny, &Usage { blocks, ..Usage::default() }).weights;
+    // 34 bytes for 32 values, and 22.
+    let linear = 384 * 384 * (12 * 4 + 16 * 4);
+    let embedding = 51865 * 384;
+    let saved = linear * 4 - linear / 32 * 34 + embedding * 4 - embedding / 32 * 22;
+    assert_eq!(weights(None) - weights(blocks), saved);
+}
+
+#[test]
+fn the_cache_is_two_numbers_for_each_layer_row_position_and_state() {
+    let base = shape("base");
+    let cache = |n_group, prompted| estimate(&base, &Usage { n_group, prompted, ..Usage::default() }).cache;
+    assert_eq!(cache(5, true), 2 * 6 * 5 * 448 * 512 * 4);
+    assert_eq!(cache(1, false), 2 * 6 * (224 + 4) * 512 * 4);
+}
+
+#[test]
+fn an_hour_of_recording_is_its_samples_and_its_frames() {
+    let hour = |name| estimate(&shape(name), &Usage { seconds: 3600.0, ..Usage::default() }).recording;
+    assert_eq!(hour("base"), 3600 * (16_000 + 100 * 80) * 4);
+    assert_eq!(hour("large-v3"), 3600 * (16_000 + 100 * 128) * 4);
+}
+
+#[test]
+fn a_file_held_while_loading_counts_only_where_it_exceeds_the_work_after_it() {
+    let with = |held_by_loading| peak("base", Usage { held_by_loading, ..Usage::default() });
+    assert_eq!(with(0), with(10_000_000));
+    assert_eq!(with(300_000_000) - with(200_000_000), 100_000_000);
+}
+
+#[test]
+fn more_beams_windows_words_and_precision_never_take_less() {
+    for (name, _) in SHAPES {
+        let plain = Usage::default();
+        let more = [
+            Usage { n_group: 5, ..plain },
+            Usage { n_audio: 8, ..plain },
+            Usage { n_alignment_heads: 1000, ..plain },
+            Usage { seconds: 3600.0, ..plain },
+            Usage { prompted: true, ..plain },
+        ];
+        for usage in more {
+            assert!(peak(name, usage) >= peak(name, plain), "{name} {usage:?}");
+        }
+        let gpu = |dtype| peak(name, Usage { processor: Processor::Gpu, dtype, ..plain });
+        assert!(gpu(DType::F32) > gpu(DType::F16) && gpu(DType::F16) == gpu(DType::BF16), "{name}");
+    }
+}
+
+#[test]
+fn beams_asked_for_beyond_all_measure_do_not_overflow() {
+    let usage = Usage { n_group: usize::MAX, n_audio: usize::MAX, ..Usage::default() };
+    assert!(estimate(&shape("large-v3"), &usage).cache > 1 << 60);
+}
+
+#[test]
+fn the_candidates_are_the_most_that_any_temperature_has() {
+    let options = |beam_size, best_of, temperatures: &[f64]| TranscribeOptions {
+        temperatures: temperatures.to_vec(),
+        decode: DecodingOptions { beam_size, best_of, ..DecodingOptions::default() },
+        word_timestamps: beam_size.is_some(),
+        ..TranscribeOptions::default()
+    };
+    let usage = |o: TranscribeOptions| Usage::default().with_options(&o, 6, 60.0);
+    assert_eq!(usage(options(None, Some(5), &[0.0])).n_group, 1);
+    assert_eq!(usage(options(None, Some(5), &[0.0, 0.2])).n_group, 5);
+    assert_eq!(usage(options(Some(3), Some(5), &[0.0])).n_group, 3);
+    assert_eq!(usage(options(Some(3), None, &[0.0])).n_alignment_heads, 6);
+    assert_eq!(usage(options(None, None, &[0.0])).n_alignment_heads, 0);
+    assert!(usage(options(None, None, &[0.0])).prompted);
+}
