@@ -9,6 +9,7 @@ use candle_core::Device;
 use candle_whisper_core::observer::Silent;
 use candle_whisper_core::{TranscribeOptions, Transcriber, Transcript, media};
 
+use crate::load::Numbers;
 use crate::{load, locate};
 
 /// Empty until it is loaded; a load that failed leaves it empty and can be tried again.
@@ -39,7 +40,7 @@ pub fn preload_model(model: &str) -> Result<Transcriber> {
     if let Some(transcriber) = &*slot {
         return Ok(transcriber.clone());
     }
-    let transcriber = load::load(&folder, &Device::Cpu, None)?;
+    let transcriber = load::load(&folder, &Device::Cpu, Numbers::default())?;
     *slot = Some(transcriber.clone());
     Ok(transcriber)
 }

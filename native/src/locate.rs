@@ -25,7 +25,7 @@ const KNOWN: [&str; 14] = [
     "turbo",
 ];
 
-/// The folder of a model, given by name or as a folder; names are looked for in `model_dir` first.
+/// The folder or file of a model, given by name or by path; names are looked for in `model_dir` first.
 pub fn locate(model: &str, model_dir: Option<&Path>) -> Result<PathBuf, BadUsage> {
     let is_name = !model.is_empty() && !model.contains(['/', '\\']) && !model.starts_with('.');
     if is_name {
@@ -36,17 +36,14 @@ pub fn locate(model: &str, model_dir: Option<&Path>) -> Result<PathBuf, BadUsage
         }
     }
     let path = Path::new(model);
-    if path.is_dir() {
+    if path.is_dir() || path.is_file() {
         return Ok(path.into());
     }
-    let advice = "give `--model` a folder with config.json, tokenizer.json and the weights as \
-                  safetensors or GGUF";
-    let what = if path.is_file() {
-        format!("`--model {model}` is a file, not a folder")
-    } else if KNOWN.contains(&model) {
+    let advice = "give `--model` a model's folder or file: safetensors, GGUF, ggml, CTranslate2 or PyTorch";
+    let what = if KNOWN.contains(&model) {
         format!("model `{model}` is not on this machine, and this version can't fetch models")
     } else {
-        format!("there is no folder and no model called `{model}` for `--model`")
+        format!("there is no folder, no file and no model called `{model}` for `--model`")
     };
     Err(BadUsage::new(what).hint(advice))
 }

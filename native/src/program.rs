@@ -11,6 +11,7 @@ use candle_whisper_core::languages::LANGUAGES;
 use crate::cli::{self, Command};
 use crate::interrupt::{self, Stop};
 use crate::job::{Job, Terminals};
+use crate::load::Numbers;
 use crate::options::BadUsage;
 use crate::run::{Outcome, run};
 use crate::{device, load, messages, output};
@@ -72,7 +73,7 @@ fn load_engine(job: &Job) -> anyhow::Result<Transcriber> {
     let (device, warning) = device::select(job.device);
     let (dtype, other_warning) = device::dtype(job.precision, &device);
     warning.iter().chain(&other_warning).for_each(messages::warning);
-    load::load(&job.model, &device, dtype)
+    load::load(&job.model, &device, Numbers { dtype, matrices: job.precision.matrices() })
 }
 
 fn other(command: &Command) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@
 use std::str::FromStr;
 
 use candle_core::{DType, Device};
+use candle_whisper_core::weights::Matrices;
 use clap::ValueEnum;
 
 #[cfg(feature = "cuda")]
@@ -51,6 +52,15 @@ pub enum Precision {
     F16,
     /// 16-bit floats with the range of 32-bit ones.
     Bf16,
+    /// The large matrices in blocks of small integers: those of a quantised file, or 8 bits made of floats.
+    Quantised,
+}
+
+impl Precision {
+    /// What the large matrices are kept as.
+    pub fn matrices(self) -> Matrices {
+        if self == Self::Quantised { Matrices::Blocks } else { Matrices::Floats }
+    }
 }
 
 /// The device asked for, or the CPU and why.
@@ -71,8 +81,8 @@ pub fn select(request: DeviceRequest) -> (Device, Option<String>) {
 /// can't do what was asked for.
 pub fn dtype(request: Precision, device: &Device) -> (Option<DType>, Option<String>) {
     let (asked, name) = match request {
-        Precision::Auto if device.is_cuda() => return (Some(DType::F16), None),
-        Precision::Auto => return (None, None),
+        Precision::Auto | Precision::Quantised if device.is_cuda() => return (Some(DType::F16), None),
+        Precision::Auto | Precision::Quantised => return (None, None),
         Precision::F32 => return (Some(DType::F32), None),
         Precision::F16 => (DType::F16, "FP16"),
         Precision::Bf16 => (DType::BF16, "BF16"),
