@@ -74,7 +74,9 @@ impl ModelDimensions {
     ) -> Result<Self> {
         let sizes = |name: &str| {
             shape(name).filter(|sizes| sizes.len() >= 2).ok_or_else(|| {
-                Error::Weights(format!("there is no tensor `{name}` of two dimensions; is this a Whisper model?"))
+                Error::Weights(format!(
+                    "there is no tensor `{name}` of two dimensions; is this a Whisper model?"
+                ))
             })
         };
         let (mut n_audio_layer, mut n_text_layer) = (0, 0);
@@ -82,7 +84,8 @@ impl ModelDimensions {
             for (side, n) in
                 [("model.encoder.layers.", &mut n_audio_layer), ("model.decoder.layers.", &mut n_text_layer)]
             {
-                let index = name.strip_prefix(side).and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+                let index =
+                    name.strip_prefix(side).and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
                 *n = index.map_or(*n, |index| index.saturating_add(1).max(*n));
             }
         }
@@ -92,7 +95,9 @@ impl ModelDimensions {
         let dims = Self {
             n_mels,
             // A file may leave out what is always the same.
-            n_audio_ctx: positions.and_then(|sizes| sizes.first().copied()).unwrap_or(crate::audio::N_FRAMES / 2),
+            n_audio_ctx: positions
+                .and_then(|sizes| sizes.first().copied())
+                .unwrap_or(crate::audio::N_FRAMES / 2),
             n_state,
             n_audio_head: n_state / 64,
             n_audio_layer,

@@ -125,10 +125,9 @@ impl Weights {
                     Some(stored) if stored.shape == shape => {
                         checkpoint.tensor(stored, self.dtype, &self.device)
                     }
-                    Some(stored) => candle_core::bail!(
-                        "it is {:?}, the configuration asks for {shape:?}",
-                        stored.shape
-                    ),
+                    Some(stored) => {
+                        candle_core::bail!("it is {:?}, the configuration asks for {shape:?}", stored.shape)
+                    }
                     None => candle_core::bail!("it is missing"),
                 },
                 Store::Plain(vb) => match vb.get(shape, &full) {
@@ -186,7 +185,8 @@ impl Weights {
             },
             Store::Quantised(vb) if self.device.is_cpu() && self.contains("weight") => {
                 let fits = |t: &Arc<QTensor>| {
-                    t.shape().dims() == [n_out, n_in] && matches!(Encoding::of(t.dtype()), Encoding::Blocks(_))
+                    t.shape().dims() == [n_out, n_in]
+                        && matches!(Encoding::of(t.dtype()), Encoding::Blocks(_))
                 };
                 Some(vb.get_no_shape(&full)?).filter(fits)
             }

@@ -210,6 +210,7 @@ fn devices_and_number_formats_are_read() {
         ("--device cpu --fp16 False", DeviceRequest::Cpu, Precision::F32, 0),
         ("--device cuda --fp16 True", DeviceRequest::Cuda(0), Precision::F16, 0),
         ("--device cuda:3 --dtype bf16", DeviceRequest::Cuda(3), Precision::Bf16, 0),
+        ("--dtype quantised", DeviceRequest::Auto, Precision::Quantised, 0),
         ("--fp16 True --dtype f16 --threads 4", DeviceRequest::Auto, Precision::F16, 4),
         ("--threads None", DeviceRequest::Auto, Precision::Auto, 0),
     ];
@@ -233,7 +234,7 @@ fn a_model_of_english_alone_hears_english() {
 }
 
 #[test]
-fn models_are_found_by_name_in_model_dir_or_as_folders() {
+fn models_are_found_by_name_in_model_dir_or_by_path() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("base");
     std::fs::create_dir(&folder).unwrap();
@@ -247,8 +248,9 @@ fn models_are_found_by_name_in_model_dir_or_as_folders() {
     let known = refused(&format!("--model turbo --model_dir {dir} a.wav"));
     assert_eq!(known, "model `turbo` is not on this machine, and this version can't fetch models");
     let unknown = refused("--model ./nowhere a.wav");
-    assert_eq!(unknown, "there is no folder and no model called `./nowhere` for `--model`");
+    assert_eq!(unknown, "there is no folder, no file and no model called `./nowhere` for `--model`");
     let file = folder.join("model.pt");
     std::fs::write(&file, "x").unwrap();
-    assert!(refused(&format!("--model {} a.wav", file.display())).contains("is a file"));
+    let by_file = args(&format!("--model {} a.wav", file.display()));
+    assert_eq!(Job::new(&by_file, Terminals::default()).unwrap().model, file);
 }

@@ -4,6 +4,7 @@
 mod cli;
 mod data;
 mod flags;
+mod formats;
 mod input;
 mod output;
 mod parity;

@@ -66,7 +66,10 @@ impl Checkpoint {
             let bytes = part.bytes();
             format = Format::of(bytes)?;
             if parts.len() > 1 && format != Format::Safetensors {
-                return Err(Error::Weights(format!("part {} of several is {format}, not safetensors", index + 1)));
+                return Err(Error::Weights(format!(
+                    "part {} of several is {format}, not safetensors",
+                    index + 1
+                )));
             }
             let mut contents = match format {
                 Format::Safetensors => safetensors::read(bytes)?,
@@ -82,7 +85,9 @@ impl Checkpoint {
         if !all.tensors.contains_key("model.encoder.conv1.weight") {
             let found = all.foreign.as_ref().or(all.tensors.keys().next());
             return Err(Error::Weights(match found {
-                Some(name) => format!("the {format} file is not a Whisper's: it has tensors such as `{name}`"),
+                Some(name) => {
+                    format!("the {format} file is not a Whisper's: it has tensors such as `{name}`")
+                }
                 None => format!("the {format} file has no tensors"),
             }));
         }

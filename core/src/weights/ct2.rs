@@ -19,7 +19,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
     let mut file = Cursor::new(bytes);
     let version = file.u32()?;
     if version != VERSION {
-        return Err(Error::Weights(format!("CTranslate2's version {version} is unknown; {VERSION} can be read")));
+        return Err(Error::Weights(format!(
+            "CTranslate2's version {version} is unknown; {VERSION} can be read"
+        )));
     }
     let spec = text(&mut file)?;
     if spec != "WhisperSpec" {

@@ -35,11 +35,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
         let mut shape = (0..n_dims).map(|_| file.len32()).collect::<Result<Vec<_>>>()?;
         shape.reverse();
         let name = String::from_utf8_lossy(file.take(n_name)?).into_owned();
-        let encoding = Encoding::from_ggml(kind)
-            .ok_or_else(|| Error::Weights(format!("tensor `{name}` has ggml's type {kind}, which is unknown")))?;
+        let encoding = Encoding::from_ggml(kind).ok_or_else(|| {
+            Error::Weights(format!("tensor `{name}` has ggml's type {kind}, which is unknown"))
+        })?;
         if matches!(encoding, Encoding::Blocks(_)) && ftype / 1000 < BLOCK_VERSION {
             return Err(Error::Weights(
-                "its blocks are of a ggml before May 2023; quantise the original again with whisper.cpp".into(),
+                "its blocks are of a ggml before May 2023; quantise the original again with whisper.cpp"
+                    .into(),
             ));
         }
         // Biases of convolutions are columns.
@@ -77,7 +79,9 @@ fn header(file: &mut Cursor<'_>) -> Result<(ModelDimensions, u32)> {
     };
     dims.check("the ggml header")?;
     if n_text_state != n_state {
-        return Err(Error::Weights(format!("encoder and decoder differ in width: {n_state}, {n_text_state}")));
+        return Err(Error::Weights(format!(
+            "encoder and decoder differ in width: {n_state}, {n_text_state}"
+        )));
     }
     Ok((dims, file.u32()?))
 }

@@ -55,8 +55,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
             foreign = Some(name);
             continue;
         };
-        let encoding = Encoding::from_ggml(kind)
-            .ok_or_else(|| Error::Weights(format!("tensor `{name}` has ggml's type {kind}, which is unknown")))?;
+        let encoding = Encoding::from_ggml(kind).ok_or_else(|| {
+            Error::Weights(format!("tensor `{name}` has ggml's type {kind}, which is unknown"))
+        })?;
         let stored = Stored::new(&name, shape, encoding, data.saturating_add(offset), bytes.len())?;
         tensors.insert(canonical, stored);
     }

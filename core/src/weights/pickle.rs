@@ -95,8 +95,9 @@ impl Values {
     /// One code of the pickle; false at its end.
     fn step(&mut self, file: &mut Cursor<'_>) -> Result<bool> {
         let code = file.u8()?;
-        let code = OpCode::try_from(code)
-            .map_err(|code| Error::Weights(format!("the pickle has the code 0x{code:02x}, which is unknown")))?;
+        let code = OpCode::try_from(code).map_err(|code| {
+            Error::Weights(format!("the pickle has the code 0x{code:02x}, which is unknown"))
+        })?;
         match code {
             OpCode::Stop => return Ok(false),
             OpCode::Proto => drop(file.u8()?),

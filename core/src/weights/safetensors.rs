@@ -25,8 +25,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
             continue;
         };
         let start = 8 + header + info.data_offsets.0;
-        let stored =
-            Stored::new(&name, info.shape.clone(), Encoding::Float(dtype), start, bytes.len())?;
+        let stored = Stored::new(&name, info.shape.clone(), Encoding::Float(dtype), start, bytes.len())?;
         if stored.size_in_bytes() != info.data_offsets.1 - info.data_offsets.0 {
             return Err(cut_short(format_args!("tensor `{name}` has not the size of its shape")));
         }

@@ -20,7 +20,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
     let pickle = archive.place("data.pkl")?;
     let (values, root) = Values::read(&bytes[pickle])?;
     if archive.text("byteorder")?.is_some_and(|order| order.trim() != "little") {
-        return Err(Error::Weights("the checkpoint was saved on a machine with its bytes the other way round".into()));
+        return Err(Error::Weights(
+            "the checkpoint was saved on a machine with its bytes the other way round".into(),
+        ));
     }
     // OpenAI's checkpoints have sizes beside the tensors; Hugging Face's are the tensors alone.
     let state = values.item(root, "model_state_dict").unwrap_or(root);
@@ -69,7 +71,9 @@ impl<'a> Archive<'a> {
         let damaged = |why: &str| cut_short(format_args!("`{name}` in the archive {why}"));
         let entry = self.zip.by_name(&name).map_err(|error| damaged(&format!("can't be read ({error})")))?;
         if entry.compression() != CompressionMethod::Stored {
-            return Err(Error::Weights(format!("`{name}` in the archive is compressed; unpack and save it again")));
+            return Err(Error::Weights(format!(
+                "`{name}` in the archive is compressed; unpack and save it again"
+            )));
         }
         let start = entry.data_start().and_then(|start| usize::try_from(start).ok());
         let size = usize::try_from(entry.size()).ok();

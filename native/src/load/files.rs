@@ -104,7 +104,11 @@ fn is_text(path: &Path) -> bool {
 fn format(path: &Path) -> Result<Format> {
     let named = || format!("`{}`", path.display());
     let mut first = Vec::new();
-    File::open(path).with_context(named)?.take(N_FIRST_BYTES as u64).read_to_end(&mut first).with_context(named)?;
+    File::open(path)
+        .with_context(named)?
+        .take(N_FIRST_BYTES as u64)
+        .read_to_end(&mut first)
+        .with_context(named)?;
     Format::of(&first).with_context(named)
 }
 

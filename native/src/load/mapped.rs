@@ -31,8 +31,9 @@ impl Bytes for Mapped {
     #[cfg(unix)]
     fn release(&self, range: Range<usize>) {
         // SAFETY: the map is of a file and never written, so what is dropped is read again from it.
-        let dropped =
-            unsafe { self.0.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
+        let dropped = unsafe {
+            self.0.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len())
+        };
         // It was only to save memory.
         let _ = dropped;
     }

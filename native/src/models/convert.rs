@@ -142,9 +142,11 @@ fn companions(stage: &Stage, files: &ModelFiles, opened: &Opened) -> Result<()> 
         Some(tokenizer) => tokenizer,
         None => serde_json::from_str(&opened.tokenizer.to_json()?)?,
     };
-    for (name, json) in
-        [("config.json", config), ("generation_config.json", generation_config), ("tokenizer.json", tokenizer)]
-    {
+    for (name, json) in [
+        ("config.json", config),
+        ("generation_config.json", generation_config),
+        ("tokenizer.json", tokenizer),
+    ] {
         stage.write(Some(name), |out| Ok(out.write_all(json.to_string().as_bytes())?))?;
     }
     Ok(())

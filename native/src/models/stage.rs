@@ -24,7 +24,8 @@ impl Stage {
         if target.symlink_metadata().is_ok() && !is_empty(target) {
             bail!("`{}` is there already; remove it or give another name", target.display());
         }
-        let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent =
+            target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let cannot = || format!("could not write to `{}`", parent.display());
         fs::create_dir_all(parent).with_context(cannot)?;
         let room = Builder::new().prefix(".candle-whisper-").tempdir_in(parent).with_context(cannot)?;
@@ -70,6 +71,7 @@ impl Stage {
     /// # Errors
     /// If something of that name has come in between.
     pub fn finish(self) -> Result<()> {
-        fs::rename(self.path(), &self.target).with_context(|| format!("could not write `{}`", self.target.display()))
+        fs::rename(self.path(), &self.target)
+            .with_context(|| format!("could not write `{}`", self.target.display()))
     }
 }
