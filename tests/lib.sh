@@ -57,7 +57,8 @@ prepare() {
     $python -m pip install -q --disable-pip-version-check -r tests/tools/requirements.txt
     cp tests/tools/requirements.txt tests/.venv/installed.txt
   fi
-  $python tests/tools/get-models
+  $python tests/tools/get-models --keep-ct2 tiny.en
+  $python tests/tools/get-models base
   $python tests/tools/derive-v3-tokenizer
   tests/tools/dev-samples "$dev"
   if [ -f "$dev/manifest.tsv" ]; then $python tests/tools/mel_oracle.py; fi

@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+mod alignment_heads;
+
+use alignment_heads::published;
+
 /// The sizes of a network, by openai/whisper's names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelDimensions {
@@ -59,12 +63,75 @@ impl ModelDimensions {
             }
         }
         let dims: Self = serde_json::from_slice(config).map_err(json)?;
-        dims.check()?;
+        dims.check("`config.json`")?;
         Ok(dims)
     }
 
-    fn check(&self) -> Result<()> {
-        let bad = |what: String| Err(Error::Config(format!("`config.json`: {what}")));
+    /// From the shapes of the tensors with Hugging Face's names; heads are 64 wide, as in every Whisper.
+    pub(crate) fn from_shapes<'a>(
+        shape: impl Fn(&str) -> Option<&'a [usize]>,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<Self> {
+        let sizes = |name: &str| {
+            shape(name).filter(|sizes| sizes.len() >= 2).ok_or_else(|| {
+                Error::Weights(format!(
+                    "there is no tensor `{name}` of two dimensions; is this a Whisper model?"
+                ))
+            })
+        };
+        let (mut n_audio_layer, mut n_text_layer) = (0, 0);
+        for name in names {
+            for (side, n) in
+                [("model.encoder.layers.", &mut n_audio_layer), ("model.decoder.layers.", &mut n_text_layer)]
+            {
+                let index =
+                    name.strip_prefix(side).and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+                *n = index.map_or(*n, |index| index.saturating_add(1).max(*n));
+            }
+        }
+        let conv = sizes("model.encoder.conv1.weight")?;
+        let (n_state, n_mels) = (conv[0], conv[1]);
+        let positions = shape("model.encoder.embed_positions.weight");
+        let dims = Self {
+            n_mels,
+            // A file may leave out what is always the same.
+            n_audio_ctx: positions
+                .and_then(|sizes| sizes.first().copied())
+                .unwrap_or(crate::audio::N_FRAMES / 2),
+            n_state,
+            n_audio_head: n_state / 64,
+            n_audio_layer,
+            n_vocab: sizes("model.decoder.embed_tokens.weight")?[0],
+            n_text_ctx: sizes("model.decoder.embed_positions.weight")?[0],
+            n_text_head: n_state / 64,
+            n_text_layer,
+        };
+        dims.check("the shapes of the tensors")?;
+        Ok(dims)
+    }
+
+    /// The same as Hugging Face's `config.json`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut config = serde_json::json!({
+            "architectures": ["WhisperForConditionalGeneration"],
+            "model_type": "whisper",
+            "activation_function": "gelu",
+            "encoder_ffn_dim": 4 * self.n_state,
+            "decoder_ffn_dim": 4 * self.n_state,
+            "is_encoder_decoder": true,
+            "scale_embedding": false,
+        });
+        if let (Some(config), Ok(serde_json::Value::Object(sizes))) =
+            (config.as_object_mut(), serde_json::to_value(self))
+        {
+            config.extend(sizes);
+        }
+        config
+    }
+
+    /// Whether the sizes fit together; errors begin with where they are from.
+    pub(crate) fn check(&self, source: &str) -> Result<()> {
+        let bad = |what: String| Err(Error::Config(format!("{source}: {what}")));
         for (name, heads) in
             [("encoder_attention_heads", self.n_audio_head), ("decoder_attention_heads", self.n_text_head)]
         {
@@ -104,8 +171,8 @@ impl ModelDimensions {
 /// A decoder layer and a head in it.
 pub type Head = (usize, usize);
 
-/// The heads whose cross-attention follows the audio: those named in `generation_config.json`, or all heads
-/// of the top half of the layers.
+/// The heads whose cross-attention follows the audio: those named in `generation_config.json`, those that OpenAI found
+/// for a network of these sizes, or all heads of the top half of the layers.
 ///
 /// # Errors
 /// If the file is not JSON, or names a head that the network does not have.
@@ -132,8 +199,11 @@ pub fn alignment_heads(dims: &ModelDimensions, generation_config: Option<&[u8]>)
                 }
             }
         }
-        _ => Ok((dims.n_text_layer / 2..dims.n_text_layer)
-            .flat_map(|l| (0..dims.n_text_head).map(move |h| (l, h)))
-            .collect()),
+        _ => match published(dims) {
+            Some(heads) => Ok(heads.to_vec()),
+            None => Ok((dims.n_text_layer / 2..dims.n_text_layer)
+                .flat_map(|l| (0..dims.n_text_head).map(move |h| (l, h)))
+                .collect()),
+        },
     }
 }

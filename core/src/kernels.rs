@@ -33,7 +33,7 @@ mod math;
 
 pub use attention::attention;
 pub use elementwise::{add_bias, add_bias_gelu, add_residual, gelu};
-pub use few_rows::few_rows;
+pub use few_rows::{MOST_ROWS, few_rows};
 pub use math::{log_sum_exp, max};
 
 use candle_core::{CpuStorage, Layout, Result, bail};

@@ -1,22 +1,37 @@
 //! `x · wᵀ + b`, with what follows it in the network done in the same pass where the device allows.
 
-use candle_core::{Result, Tensor};
+use std::sync::Arc;
+
+use candle_core::quantized::{QMatMul, QStorage, QTensor};
+use candle_core::{DType, Module, Result, Tensor};
 
 use crate::kernels;
 
 /// A linear layer.
 #[derive(Debug, Clone)]
 pub struct Linear {
-    /// (n_out, n_in)
-    weight: Tensor,
+    weight: Weight,
     /// (n_out)
     bias: Option<Tensor>,
+}
+
+/// (n_out, n_in)
+#[derive(Debug, Clone)]
+enum Weight {
+    Floats(Tensor),
+    /// Blocks of small integers with a scale, multiplied as they are.
+    Blocks(Arc<QTensor>),
 }
 
 impl Linear {
     /// weight: (n_out, n_in), bias: (n_out)
     pub fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
-        Self { weight, bias }
+        Self { weight: Weight::Floats(weight), bias }
+    }
+
+    /// weight: (n_out, n_in), bias: (n_out)
+    pub fn of_blocks(weight: Arc<QTensor>, bias: Option<Tensor>) -> Self {
+        Self { weight: Weight::Blocks(weight), bias }
     }
 
     /// Layers of the same input as one, their outputs side by side; a missing bias counts as zero.
@@ -24,15 +39,29 @@ impl Linear {
     /// # Errors
     /// If their inputs differ in size.
     pub fn fuse(layers: &[Self]) -> Result<Self> {
-        let weights: Vec<_> = layers.iter().map(|l| &l.weight).collect();
+        let Some(like) = layers.iter().find_map(|l| l.bias.as_ref()) else {
+            candle_core::bail!("no layer has a bias");
+        };
         let biases = layers
             .iter()
             .map(|l| match &l.bias {
                 Some(bias) => Ok(bias.clone()),
-                None => Tensor::zeros(l.weight.dim(0)?, l.weight.dtype(), l.weight.device()),
+                None => Tensor::zeros(l.weight.dims2()?.0, like.dtype(), like.device()),
             })
             .collect::<Result<Vec<_>>>()?;
-        Ok(Self { weight: Tensor::cat(&weights, 0)?, bias: Some(Tensor::cat(&biases, 0)?) })
+        let weights: Vec<_> = layers.iter().map(|l| &l.weight).collect();
+        Ok(Self { weight: Weight::stack(&weights, like.dtype())?, bias: Some(Tensor::cat(&biases, 0)?) })
+    }
+
+    /// The rows of the weight with these numbers. ids: (n) -> (n, n_in)
+    ///
+    /// # Errors
+    /// If there is no such row.
+    pub fn rows(&self, ids: &Tensor) -> Result<Tensor> {
+        match &self.weight {
+            Weight::Floats(weight) => weight.index_select(ids, 0),
+            Weight::Blocks(weight) => weight.embedding(ids),
+        }
     }
 
     /// x: (…, n_in) -> (…, n_out)
@@ -64,13 +93,65 @@ impl Linear {
         let mut dims = x.dims().to_vec();
         let rows = x.elem_count() / n_in.max(1);
         let flat = x.reshape((rows, n_in))?;
-        let y = match kernels::few_rows(&flat, &self.weight)? {
-            Some(y) => y,
-            None => flat.matmul(&self.weight.t()?)?,
+        let y = match &self.weight {
+            Weight::Floats(weight) => match kernels::few_rows(&flat, weight)? {
+                Some(y) => y,
+                None => flat.matmul(&weight.t()?)?,
+            },
+            // A processor multiplies floats so much faster that unpacking the blocks for many rows costs nothing.
+            Weight::Blocks(weight) if x.device().is_cpu() && rows > kernels::MOST_ROWS => {
+                flat.matmul(&weight.dequantize(x.device())?.to_dtype(x.dtype())?.t()?)?
+            }
+            Weight::Blocks(weight) => {
+                let flat = flat.to_dtype(DType::F32)?.contiguous()?;
+                QMatMul::QTensor(weight.clone()).forward(&flat)?.to_dtype(x.dtype())?
+            }
         };
         if let Some(last) = dims.last_mut() {
             *last = n_out;
         }
         y.reshape(dims)
+    }
+}
+
+impl Weight {
+    fn dims2(&self) -> Result<(usize, usize)> {
+        match self {
+            Self::Floats(weight) => weight.dims2(),
+            Self::Blocks(weight) => weight.shape().dims2(),
+        }
+    }
+
+    /// One matrix over the other; blocks of several types become floats.
+    fn stack(weights: &[&Self], dtype: DType) -> Result<Self> {
+        let blocks: Vec<_> = weights
+            .iter()
+            .filter_map(|weight| match weight {
+                Self::Blocks(blocks) => Some(blocks),
+                Self::Floats(_) => None,
+            })
+            .collect();
+        if let Some(first) = blocks.first()
+            && blocks.len() == weights.len()
+            && blocks.iter().all(|b| b.dtype() == first.dtype())
+        {
+            let n_in = first.shape().dims2()?.1;
+            let mut n_out = 0;
+            let mut bytes = Vec::new();
+            for part in &blocks {
+                n_out += part.shape().dims2()?.0;
+                bytes.extend_from_slice(&part.data()?);
+            }
+            let storage = QStorage::from_data(bytes.into(), &first.device(), first.dtype())?;
+            return Ok(Self::Blocks(Arc::new(QTensor::new(storage, (n_out, n_in))?)));
+        }
+        let floats = weights
+            .iter()
+            .map(|weight| match weight {
+                Self::Floats(weight) => Ok(weight.clone()),
+                Self::Blocks(blocks) => blocks.dequantize(&blocks.device())?.to_dtype(dtype),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Self::Floats(Tensor::cat(&floats, 0)?))
     }
 }

@@ -153,7 +153,7 @@ impl Model for Whisper {
     }
 
     fn project(&self, hidden: &Tensor) -> Result<Tensor> {
-        Ok(self.decoder.project.forward(hidden)?.to_dtype(DType::F32)?)
+        Ok(self.decoder.token_embedding.forward(hidden)?.to_dtype(DType::F32)?)
     }
 
     fn cross_attention(
@@ -180,27 +180,24 @@ type CrossVisitor<'a> = dyn FnMut(usize, &CrossAttention, &Tensor) -> Result<()>
 
 #[derive(Debug)]
 struct TextDecoder {
-    token_embedding: Tensor,
+    /// From tokens to states, and from states to logits.
+    token_embedding: Linear,
     positional_embedding: Tensor,
     layers: Vec<DecoderLayer>,
     ln: LayerNorm,
-    /// The token embedding once more, from states to logits.
-    project: Linear,
     dtype: DType,
 }
 
 impl TextDecoder {
     fn load(dims: &ModelDimensions, w: &Weights) -> Result<Self> {
         let n = dims.n_state;
-        let token_embedding = w.tensor(&[dims.n_vocab, n], "embed_tokens.weight")?;
         Ok(Self {
+            token_embedding: w.embedding(dims.n_vocab, n, "embed_tokens")?,
             positional_embedding: w.tensor(&[dims.n_text_ctx, n], "embed_positions.weight")?,
             layers: (0..dims.n_text_layer)
                 .map(|i| DecoderLayer::load(dims, &w.pp("layers").pp(i)))
                 .collect::<Result<_>>()?,
             ln: w.layer_norm(n, "layer_norm")?,
-            project: Linear::new(token_embedding.clone(), None),
-            token_embedding,
             dtype: w.dtype(),
         })
     }
@@ -215,7 +212,7 @@ impl TextDecoder {
     ) -> Result<Tensor> {
         let (n_batch, n_new) = tokens.dims2()?;
         let position = cache.len();
-        let embedded = self.token_embedding.index_select(&tokens.flatten_all()?, 0)?;
+        let embedded = self.token_embedding.rows(&tokens.flatten_all()?)?.to_dtype(self.dtype)?;
         let positions = self.positional_embedding.narrow(0, position, n_new)?;
         let mut x = embedded.reshape((n_batch, n_new, ()))?.broadcast_add(&positions)?;
         for (i, layer) in self.layers.iter().enumerate() {

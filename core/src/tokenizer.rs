@@ -1,5 +1,5 @@
-//! Whisper's vocabulary over a `tokenizer.json`: special tokens looked up once, text built by bytes across
-//! tokens, words found from tokens. Names and rules are those of openai/whisper, `whisper/tokenizer.py`.
+//! Whisper's vocabulary over a `tokenizer.json` or a list of tokens: special tokens looked up once, text built by bytes
+//! across tokens, words found from tokens. Names and rules are those of openai/whisper, `whisper/tokenizer.py`.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use crate::languages::{self, LANGUAGES};
 use crate::options::{Task, TextOrTokens};
 
 mod repair;
+mod vocabulary;
 mod words;
 
 /// Timestamps from 0.00 to 30.00 s in steps of 20 ms.
@@ -60,7 +61,42 @@ impl Tokenizer {
     /// # Errors
     /// If it is no tokenizer, lacks one of Whisper's special tokens, or has another number of tokens.
     pub fn from_json(json: &[u8], n_vocab: usize) -> Result<Self> {
-        let mut inner = repair::read(json)?;
+        Self::new(repair::read(json)?, n_vocab)
+    }
+
+    /// Over the bytes of each token that is text, in the order of their ids, as a ggml file has them.
+    ///
+    /// # Errors
+    /// If they are not the tokens of a byte-level BPE, or fewer than a vocabulary of `n_vocab` has.
+    pub fn from_tokens(tokens: &[Box<[u8]>], n_vocab: usize) -> Result<Self> {
+        Self::new(vocabulary::tokenizer(tokens, n_vocab)?, n_vocab)
+    }
+
+    /// Over `vocabulary.txt` or `vocabulary.json` of a faster-whisper folder.
+    ///
+    /// # Errors
+    /// If it is not a list of tokens, and as [`Tokenizer::from_tokens`].
+    pub fn from_vocabulary(file: &[u8], n_vocab: usize) -> Result<Self> {
+        Self::from_tokens(&vocabulary::read(file)?, n_vocab)
+    }
+
+    /// The tokenizer of OpenAI's models with a vocabulary of this size.
+    ///
+    /// # Errors
+    /// If they have no such vocabulary.
+    pub fn built_in(n_vocab: usize) -> Result<Self> {
+        Self::from_tokens(&vocabulary::built_in(n_vocab)?, n_vocab)
+    }
+
+    /// The same as a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// If the tokenizer can't be written.
+    pub fn to_json(&self) -> Result<String> {
+        self.inner.to_string(false).map_err(|e| Error::Tokenizer(e.to_string()))
+    }
+
+    fn new(mut inner: tokenizers::Tokenizer, n_vocab: usize) -> Result<Self> {
         // `<|endoftext|>` in a prompt is nine characters, not a command.
         inner.set_encode_special_tokens(true);
         let id = |names: &[&str]| {
@@ -235,10 +271,7 @@ fn token_bytes(
     special: &SpecialTokens,
     n_vocab: usize,
 ) -> Result<Vec<Box<[u8]>>> {
-    let mut byte_of = [None; 324];
-    for byte in 0..=255u8 {
-        byte_of[printable(byte) as usize] = Some(byte);
-    }
+    let byte_of = byte_of();
     (0..n_vocab as u32)
         .map(|id| {
             if id >= special.timestamp_begin {
@@ -256,6 +289,15 @@ fn token_bytes(
                 .ok_or_else(|| Error::Tokenizer(format!("token {id}, `{token}`, is not byte-level")))
         })
         .collect()
+}
+
+/// The byte behind each of GPT-2's characters.
+fn byte_of() -> [Option<u8>; 324] {
+    let mut byte_of = [None; 324];
+    for byte in 0..=255u8 {
+        byte_of[printable(byte) as usize] = Some(byte);
+    }
+    byte_of
 }
 
 /// GPT-2's character for a byte: itself where it can be seen, otherwise the next one from U+0100 on.

@@ -2,6 +2,9 @@
 //!
 //! The file is opened by the caller; the network asks for a name and a shape and never learns the format.
 
+use std::sync::Arc;
+
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{LayerNorm, VarBuilder};
 use candle_transformers::quantized_var_builder::VarBuilder as QuantisedVarBuilder;
@@ -9,17 +12,46 @@ use candle_transformers::quantized_var_builder::VarBuilder as QuantisedVarBuilde
 use crate::error::{Error, Result};
 use crate::linear::Linear;
 
+mod checkpoint;
+mod ct2;
+mod cursor;
+mod format;
+mod ggml;
+mod gguf;
+mod names;
+mod pickle;
+mod safetensors;
+mod stored;
+mod torch;
+
+pub use checkpoint::{Bytes, Checkpoint};
+pub use format::{Format, N_FIRST_BYTES};
+pub use stored::{Encoding, Stored};
+
 /// A place in a checkpoint's tree of names, with the device and the type its tensors are loaded as.
 #[derive(Clone)]
 pub struct Weights {
     store: Store,
     path: String,
+    matrices: Matrices,
     dtype: DType,
     device: Device,
 }
 
+/// What the large matrices, those of linear layers and the token embedding, are in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Matrices {
+    /// Floats, like everything else.
+    #[default]
+    Floats,
+    /// Blocks of small integers: those of the file, or `Q8_0` made of its floats.
+    Blocks,
+}
+
 #[derive(Clone)]
 enum Store {
+    /// A file of any known format.
+    File(Arc<Checkpoint>),
     Plain(VarBuilder<'static>),
     /// Blocks of small integers with a scale; dequantised when asked for.
     Quantised(QuantisedVarBuilder),
@@ -29,12 +61,25 @@ impl Weights {
     /// Over safetensors, a NumPy file or whatever else a candle `VarBuilder` reads.
     pub fn from_var_builder(vb: VarBuilder<'static>) -> Self {
         let (dtype, device) = (vb.dtype(), vb.device().clone());
-        Self { store: Store::Plain(vb), path: String::new(), dtype, device }
+        Self { store: Store::Plain(vb), path: String::new(), matrices: Matrices::Floats, dtype, device }
     }
 
     /// Over a GGUF file read to the CPU; its tensors become `dtype` on `device`.
     pub fn from_quantised(vb: QuantisedVarBuilder, dtype: DType, device: &Device) -> Self {
-        Self { store: Store::Quantised(vb), path: String::new(), dtype, device: device.clone() }
+        let (store, device) = (Store::Quantised(vb), device.clone());
+        Self { store, path: String::new(), matrices: Matrices::Floats, dtype, device }
+    }
+
+    /// Over a checkpoint of any known format; its tensors become `dtype` on `device`.
+    pub fn from_checkpoint(checkpoint: Arc<Checkpoint>, dtype: DType, device: &Device) -> Self {
+        let (store, device) = (Store::File(checkpoint), device.clone());
+        Self { store, path: String::new(), matrices: Matrices::Floats, dtype, device }
+    }
+
+    /// The same with its large matrices kept so.
+    #[must_use]
+    pub fn with_matrices(self, matrices: Matrices) -> Self {
+        Self { matrices, ..self }
     }
 
     /// The place below this one called `name`.
@@ -58,6 +103,7 @@ impl Weights {
     pub fn contains(&self, name: &str) -> bool {
         let name = self.full(name);
         match &self.store {
+            Store::File(checkpoint) => checkpoint.get(&name).is_some(),
             Store::Plain(vb) => vb.contains_tensor(&name),
             Store::Quantised(vb) => vb.contains_key(&name),
         }
@@ -74,6 +120,16 @@ impl Weights {
         }
         let load = || -> candle_core::Result<Tensor> {
             match &self.store {
+                Store::File(checkpoint) => match checkpoint.get(&full) {
+                    // Not read if it does not fit: its size is the file's word.
+                    Some(stored) if stored.shape == shape => {
+                        checkpoint.tensor(stored, self.dtype, &self.device)
+                    }
+                    Some(stored) => {
+                        candle_core::bail!("it is {:?}, the configuration asks for {shape:?}", stored.shape)
+                    }
+                    None => candle_core::bail!("it is missing"),
+                },
                 Store::Plain(vb) => match vb.get(shape, &full) {
                     // Asked for without a shape, it comes with the one it has, which the message below names.
                     Err(error) => vb.get_unchecked_dtype(&full, self.dtype).map_err(|_| error),
@@ -101,9 +157,50 @@ impl Weights {
     /// As [`Weights::tensor`].
     pub fn linear(&self, n_in: usize, n_out: usize, bias: bool, name: &str) -> Result<Linear> {
         let here = self.pp(name);
-        let weight = here.tensor(&[n_out, n_in], "weight")?;
         let bias = if bias { Some(here.tensor(&[n_out], "bias")?) } else { None };
-        Ok(Linear::new(weight, bias))
+        here.matrix(n_in, n_out, bias)
+    }
+
+    /// `{name}.weight` (n_vocab, n_state), from tokens to states and back to logits.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn embedding(&self, n_vocab: usize, n_state: usize, name: &str) -> Result<Linear> {
+        self.pp(name).matrix(n_state, n_vocab, None)
+    }
+
+    /// `weight` (n_out, n_in) as floats or as blocks.
+    fn matrix(&self, n_in: usize, n_out: usize, bias: Option<Tensor>) -> Result<Linear> {
+        let whole_blocks = n_in.is_multiple_of(GgmlDType::Q8_0.block_size());
+        if self.matrices == Matrices::Floats || !whole_blocks {
+            return Ok(Linear::new(self.tensor(&[n_out, n_in], "weight")?, bias));
+        }
+        let full = self.full("weight");
+        let found = match &self.store {
+            Store::File(checkpoint) => match checkpoint.get(&full) {
+                Some(stored) if stored.shape == [n_out, n_in] => {
+                    checkpoint.blocks(stored, &self.device)?.map(Arc::new)
+                }
+                _ => None,
+            },
+            Store::Quantised(vb) if self.device.is_cpu() && self.contains("weight") => {
+                let fits = |t: &Arc<QTensor>| {
+                    t.shape().dims() == [n_out, n_in]
+                        && matches!(Encoding::of(t.dtype()), Encoding::Blocks(_))
+                };
+                Some(vb.get_no_shape(&full)?).filter(fits)
+            }
+            _ => None,
+        };
+        let blocks = match found {
+            Some(blocks) => blocks,
+            None => {
+                let here = Self { dtype: DType::F32, device: Device::Cpu, ..self.clone() };
+                let floats = here.tensor(&[n_out, n_in], "weight")?;
+                Arc::new(QTensor::quantize_onto(&floats, GgmlDType::Q8_0, &self.device)?)
+            }
+        };
+        Ok(Linear::of_blocks(blocks, bias))
     }
 
     /// `{name}.weight` and `{name}.bias`, both (n), with Whisper's epsilon.

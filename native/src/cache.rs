@@ -10,12 +10,13 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, TryLockError};
 use anyhow::{Context, Result, anyhow, bail};
 use candle_core::{DType, Device, DeviceLocation};
 use candle_whisper_core::observer::Silent;
+use candle_whisper_core::weights::Matrices;
 use candle_whisper_core::{TranscribeOptions, Transcriber, Transcript, media};
 
 use crate::device::{self, DeviceRequest, Precision};
 use crate::hub::Wish;
 use crate::hub::settings::Settings;
-use crate::load::{self, ModelFiles};
+use crate::load::{self, ModelFiles, Numbers};
 use crate::locate::{self, Location};
 use crate::memory::{Fit, Memory, Needs, compare};
 use crate::messages;
@@ -48,13 +49,13 @@ impl From<&str> for ModelRequest {
     }
 }
 
-/// What is the same model: where it comes from, its device and its number format.
-type Key = (Location, DeviceLocation, DType);
+/// What is the same model: where it comes from, its device and its number formats.
+type Key = (Location, DeviceLocation, DType, Matrices);
 
 static MODELS: LazyLock<Cache<Key, Transcriber>> = LazyLock::new(Cache::default);
 
-/// A device and what the network computes in on it.
-type Place = (Device, DType);
+/// A device, what the network computes in on it, and what its large matrices are kept as.
+type Place = (Device, DType, Matrices);
 
 impl ModelRequest {
     /// Where the model comes from, and where it is or would be, best first: with `Auto` a GPU comes before the CPU.
@@ -62,13 +63,13 @@ impl ModelRequest {
         let location = locate::locate(&self.model, self.model_dir.as_deref());
         let location = match location.map_err(complaint)? {
             // The same folder by another way is the same model.
-            Location::Folder(folder) => Location::Folder(folder.canonicalize().unwrap_or(folder)),
+            Location::Path(folder) => Location::Path(folder.canonicalize().unwrap_or(folder)),
             hub @ Location::Hub(_) => hub,
         };
         let devices = device::candidates(self.device).map_err(anyhow::Error::msg)?;
         let place = |device: Device| {
             let dtype = device::dtype(self.precision, &device).0;
-            (device, dtype)
+            (device, dtype, self.precision.matrices())
         };
         Ok((location, devices.into_iter().map(place).collect()))
     }
@@ -93,8 +94,8 @@ fn complaint(complaint: BadUsage) -> anyhow::Error {
     }
 }
 
-fn key(location: &Location, (device, dtype): &Place) -> Key {
-    (location.clone(), device.location(), *dtype)
+fn key(location: &Location, (device, dtype, matrices): &Place) -> Key {
+    (location.clone(), device.location(), *dtype, *matrices)
 }
 
 /// Loads a model, or gives the one that is loaded already. Those who ask for the same model at once share one load,
@@ -119,7 +120,7 @@ fn key(location: &Location, (device, dtype): &Place) -> Key {
 pub fn preload(request: &ModelRequest) -> Result<Transcriber> {
     let (location, places) = request.places()?;
     let there = places.iter().find(|place| MODELS.contains(&key(&location, place)));
-    let place @ (device, dtype) = match there {
+    let place @ (device, dtype, matrices) = match there {
         Some(place) => place,
         None => with_room(&request.folder(&location)?, &places)?,
     };
@@ -128,7 +129,7 @@ pub fn preload(request: &ModelRequest) -> Result<Transcriber> {
         if let Fit::Impossible(shortage) = fit(&folder, place)? {
             bail!("could not load `{}`: {shortage}", folder.display());
         }
-        load::load(&folder, device, Some(*dtype))
+        load::load(&folder, device, Numbers { dtype: Some(*dtype), matrices: *matrices })
     })
 }
 
@@ -143,8 +144,8 @@ fn with_room<'p>(folder: &Path, places: &'p [Place]) -> Result<&'p Place> {
     Ok(last)
 }
 
-fn fit(folder: &Path, (device, dtype): &Place) -> Result<Fit> {
-    let needs = Needs::of(&ModelFiles::in_folder(folder)?)?;
+fn fit(folder: &Path, (device, dtype, matrices): &Place) -> Result<Fit> {
+    let needs = Needs::of(&load::describe(&ModelFiles::find(folder)?)?, *matrices);
     let usage = needs.usage(device::processor(device), *dtype, &TranscribeOptions::default());
     Ok(Memory::of(device).map_or(Fit::Fits, |memory| compare(&needs.dims, &usage, memory)))
 }

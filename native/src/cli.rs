@@ -71,9 +71,10 @@ pub struct Args {
     #[arg(required = true, value_name = "AUDIO")]
     pub audio: Vec<PathBuf>,
 
-    /// Name of a model in --model_dir or shipped with this program, a folder in Hugging Face layout, or a model of the
-    /// Hugging Face hub, which is fetched once: a name that `models list` shows or OWNER/NAME, with @REVISION if wanted
-    #[arg(long, default_value = crate::locate::BUNDLED, value_name = "NAME|FOLDER", help_heading = "Model")]
+    /// Name of a model in --model_dir or shipped with this program; a model's folder or file: safetensors, GGUF,
+    /// whisper.cpp's ggml, faster-whisper's CTranslate2 or OpenAI's PyTorch; or a model of the Hugging Face hub, which is
+    /// fetched once: a name that `models list` shows or OWNER/NAME, with @REVISION if wanted
+    #[arg(long, default_value = crate::locate::BUNDLED, value_name = "NAME|PATH", help_heading = "Model")]
     pub model: String,
     /// Folder in which named models are looked for first, each in a folder of its name
     #[arg(long = "model_dir", value_name = "FOLDER", help_heading = "Model")]
@@ -85,7 +86,8 @@ pub struct Args {
     /// Where to compute: auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "Model")]
     pub device: DeviceRequest,
-    /// Number format to compute in; auto is f32 on the CPU and f16 on CUDA
+    /// Number format to compute in; auto is f32 on the CPU and f16 on CUDA. With quantised the large matrices stay
+    /// in the blocks of a quantised file, or become Q8_0
     #[arg(long, default_value = "auto", help_heading = "Model")]
     pub dtype: Precision,
     /// True is --dtype f16, False is --dtype f32; on the CPU f16 becomes f32

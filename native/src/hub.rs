@@ -21,10 +21,10 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::load::{ModelFiles, WeightFiles};
+use crate::load::ModelFiles;
 use cache::Repo;
 use names::HubName;
-use plan::{CONFIG, Plan, Variant};
+use plan::{CONFIG, Plan, TOKENIZER, Variant};
 use remote::{Listing, Remote};
 use settings::Settings;
 use trouble::{Kind, Trouble};
@@ -193,14 +193,13 @@ pub fn cached(repo: &Repo, name: &HubName) -> Result<(PathBuf, bool), String> {
     let commit = repo.commit(&name.revision).ok_or("nothing of it is there")?;
     let folder = repo.snapshot(&commit);
     let files = ModelFiles::in_folder(&folder).map_err(|error| error.to_string())?;
-    let weights = match files.weights {
-        WeightFiles::Safetensors(paths) => paths,
-        WeightFiles::Gguf(path) => vec![path],
-    };
+    let needed = |path: Option<PathBuf>, name: &str| path.ok_or(format!("it has no `{name}` there"));
+    let beside = [needed(files.config, CONFIG)?, needed(files.tokenizer, TOKENIZER)?];
+    let weights = files.weights;
     let is_fp16 =
         |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(".fp16"));
     let full = !weights.iter().any(is_fp16);
-    for path in weights.iter().chain([&files.config, &files.tokenizer]) {
+    for path in weights.iter().chain(&beside) {
         structure::check(path).map_err(|what| format!("`{}` {what}", path.display()))?;
     }
     Ok((folder, full))

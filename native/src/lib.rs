@@ -27,7 +27,6 @@ pub mod interrupt;
 pub mod job;
 pub mod load;
 pub mod locate;
-pub mod mapped;
 pub mod memory;
 pub mod messages;
 pub mod models;

@@ -14,8 +14,8 @@ pub const BUNDLED: &str = "tiny.en";
 /// Where a model is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Location {
-    /// A folder on this machine.
-    Folder(PathBuf),
+    /// A folder or file on this machine.
+    Path(PathBuf),
     /// On the hub, or in the cache of what came from there.
     Hub(HubName),
 }
@@ -27,7 +27,7 @@ impl Location {
     /// If they can't be had.
     pub fn fetch(&self, settings: &Settings, wish: Wish) -> Result<Fetched, Trouble> {
         match self {
-            Self::Folder(folder) => Ok(Fetched { folder: folder.clone(), warning: None }),
+            Self::Path(path) => Ok(Fetched { folder: path.clone(), warning: None }),
             Self::Hub(name) => hub::fetch(name, settings, wish),
         }
     }
@@ -41,22 +41,17 @@ pub fn locate(model: &str, model_dir: Option<&Path>) -> Result<Location, BadUsag
         let shipped = shipped_roots();
         let roots = model_dir.into_iter().chain(shipped.iter().map(PathBuf::as_path));
         if let Some(folder) = roots.map(|root| root.join(model)).find(|folder| folder.is_dir()) {
-            return Ok(Location::Folder(folder));
+            return Ok(Location::Path(folder));
         }
     }
     let path = Path::new(model);
-    if path.is_dir() {
-        return Ok(Location::Folder(path.into()));
-    }
-    let folder = "a folder with config.json, tokenizer.json and the weights as safetensors or GGUF";
-    if path.is_file() {
-        let what = format!("`--model {model}` is a file, not a folder");
-        return Err(BadUsage::new(what).hint(format!("give `--model` {folder}")));
+    if path.is_dir() || path.is_file() {
+        return Ok(Location::Path(path.into()));
     }
     HubName::parse(model).map(Location::Hub).ok_or_else(|| {
-        let what = format!("there is no folder and no model called `{model}` for `--model`");
+        let what = format!("there is no folder, no file and no model called `{model}` for `--model`");
         let names = "`candle-whisper models list` shows names; others on the hub are OWNER/NAME";
-        BadUsage::new(what).hint(format!("{names}, and {folder} will do"))
+        BadUsage::new(what).hint(format!("{names}; a model's folder or file will do too"))
     })
 }
 

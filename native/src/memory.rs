@@ -1,16 +1,16 @@
 //! What a model needs against what is free, before it is loaded.
 
 use std::fmt;
-use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device};
 use candle_whisper_core::TranscribeOptions;
-use candle_whisper_core::dims::{ModelDimensions, alignment_heads};
-use candle_whisper_core::memory::{Processor, SHAPES, Usage, estimate};
+use candle_whisper_core::dims::ModelDimensions;
+use candle_whisper_core::memory::{Blocks, Processor, SHAPES, Usage, estimate};
+use candle_whisper_core::weights::{Checkpoint, Encoding, Matrices};
 
 use crate::device;
-use crate::load::{ModelFiles, WeightFiles};
+use crate::load::Described;
 
 /// Memory of this machine or of a device, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,36 +59,34 @@ pub struct Needs {
     pub dims: ModelDimensions,
     /// Heads that word times come from.
     pub n_alignment_heads: usize,
-    /// Bytes that loading holds beside the weights.
-    pub held_by_loading: u64,
+    /// What its large matrices stay, if they stay quantised.
+    pub blocks: Option<Blocks>,
+}
+
+/// The blocks that a matrix stays, or those that are made of its floats.
+fn blocks_of(checkpoint: &Checkpoint, name: &str) -> GgmlDType {
+    match checkpoint.get(name).map(|stored| stored.encoding) {
+        Some(Encoding::Blocks(dtype)) => dtype,
+        _ => GgmlDType::Q8_0,
+    }
 }
 
 impl Needs {
-    /// Reads what describes the model, not its weights.
-    ///
-    /// # Errors
-    /// If a file is missing or broken, or is not a Whisper's.
-    pub fn of(files: &ModelFiles) -> Result<Self> {
-        let read = |path: &PathBuf| {
-            std::fs::read(path).with_context(|| format!("could not read `{}`", path.display()))
-        };
-        let dims = ModelDimensions::from_json(&read(&files.config)?)?;
-        let generation_config = files.generation_config.as_ref().map(read).transpose()?;
-        let held_by_loading = match &files.weights {
-            WeightFiles::Safetensors(_) => 0,
-            WeightFiles::Gguf(path) => std::fs::metadata(path)?.len(),
-        };
-        let n_alignment_heads = alignment_heads(&dims, generation_config.as_deref())?.len();
-        Ok(Self { dims, n_alignment_heads, held_by_loading })
+    /// Of a model as its files describe it. They are mapped, so loading holds nothing beside the weights.
+    pub fn of(described: &Described, matrices: Matrices) -> Self {
+        let Described { checkpoint, dims, alignment_heads } = described;
+        let blocks = (matrices == Matrices::Blocks).then(|| Blocks {
+            linear: blocks_of(checkpoint, "model.decoder.layers.0.fc1.weight"),
+            embedding: blocks_of(checkpoint, "model.decoder.embed_tokens.weight"),
+        });
+        Self { dims: dims.clone(), n_alignment_heads: alignment_heads.len(), blocks }
     }
 
     /// How the model is used with these options, on a recording of 30 s.
     pub fn usage(&self, processor: Processor, dtype: DType, options: &TranscribeOptions) -> Usage {
         let seconds = candle_whisper_core::audio::CHUNK_LENGTH as f64;
         let previous = options.condition_on_previous_text;
-        // What is read at once is read to the machine's memory.
-        let held_by_loading = if processor == Processor::Cpu { self.held_by_loading } else { 0 };
-        let usage = Usage { processor, dtype, held_by_loading, ..Usage::default() };
+        let usage = Usage { processor, dtype, blocks: self.blocks, ..Usage::default() };
         let usage = usage.with_options(options, self.n_alignment_heads, seconds);
         // Longer ones need more for their samples, which is little, but every window has text before it.
         Usage { prompted: usage.prompted || previous, ..usage }

@@ -1,11 +1,13 @@
 //! `candle-whisper models`: what can be done with model files besides transcribing. One file per command.
 
+pub mod convert;
 pub mod fetch;
 pub mod info;
 pub mod list;
 pub mod quantise;
-mod rounding;
+mod stage;
 pub mod verify;
+mod write;
 
 use anyhow::Result;
 
@@ -18,7 +20,9 @@ pub enum Command {
     List(list::Args),
     /// Print a model's sizes, and the memory that it needs on each device
     Info(info::Args),
-    /// Write a smaller copy of a model: its weights as GGUF in 8 bits, the token embedding in 5
+    /// Write a copy of a model as safetensors or GGUF
+    Convert(convert::Args),
+    /// Write a smaller copy of a model: its weights as GGUF, by default in 8 bits and the token embedding in 5
     Quantise(quantise::Args),
     /// Check a model's files against their hashes and lengths
     Verify(verify::Args),
@@ -34,6 +38,7 @@ impl Command {
             Self::Fetch(args) => fetch::run(args).map(|()| String::new()),
             Self::List(args) => list::run(args),
             Self::Info(args) => info::run(args),
+            Self::Convert(args) => convert::run(args),
             Self::Quantise(args) => quantise::run(args),
             Self::Verify(args) => verify::run(args).map(|()| String::new()),
         }

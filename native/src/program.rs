@@ -17,7 +17,7 @@ use crate::hub::plan::Variant;
 use crate::hub::settings::Settings;
 use crate::interrupt::{self, Stop};
 use crate::job::{Job, Terminals};
-use crate::load::ModelFiles;
+use crate::load::{ModelFiles, Numbers};
 use crate::memory::{Fit, Memory, Needs, compare};
 use crate::options::BadUsage;
 use crate::run::{Outcome, run};
@@ -79,7 +79,10 @@ fn transcribe(job: &Job) -> anyhow::Result<Outcome> {
 fn load_engine(job: &Job) -> anyhow::Result<Transcriber> {
     let folder = find(job)?;
     let could_not_load = || format!("could not load `{}`", folder.display());
-    let needs = Needs::of(&ModelFiles::in_folder(&folder)?).with_context(could_not_load)?;
+    let described =
+        ModelFiles::find(&folder).and_then(|files| load::describe(&files)).with_context(could_not_load)?;
+    let matrices = job.precision.matrices();
+    let needs = Needs::of(&described, matrices);
     let usage = |processor, dtype| needs.usage(processor, dtype, &job.options);
     let needed = |processor, dtype| estimate(&needs.dims, &usage(processor, dtype)).peak();
     let Choice { device, dtype, warnings, note } = device::choose(job.device, job.precision, needed);
@@ -92,7 +95,7 @@ fn load_engine(job: &Job) -> anyhow::Result<Transcriber> {
             Fit::Impossible(shortage) => return Err(anyhow::Error::msg(shortage).context(could_not_load())),
         }
     }
-    load::load(&folder, &device, Some(dtype))
+    load::load(&folder, &device, Numbers { dtype: Some(dtype), matrices })
 }
 
 /// The model's folder; a model of the hub is fetched if it isn't here.

@@ -245,7 +245,7 @@ fn mutated_files_neither_panic_nor_hang_nor_fill_the_memory() {
     }
 }
 
-fn mutate(bytes: &mut Vec<u8>, seed: u64) {
+pub fn mutate(bytes: &mut Vec<u8>, seed: u64) {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut random = |below: usize| {
         state ^= state << 13;

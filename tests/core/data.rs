@@ -14,9 +14,12 @@ pub fn golden(name: &str) -> serde_json::Value {
     serde_json::from_slice(&bytes).unwrap()
 }
 
+pub fn golden_bytes(name: &str) -> Vec<u8> {
+    std::fs::read(tests().join("golden").join(name)).unwrap()
+}
+
 pub fn golden_f32(name: &str) -> Vec<f32> {
-    let bytes = std::fs::read(tests().join("golden").join(name)).unwrap();
-    bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+    golden_bytes(name).chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
 
 pub fn numbers<T: serde::de::DeserializeOwned>(value: &serde_json::Value) -> Vec<T> {

@@ -44,12 +44,22 @@ fn sizes_that_do_not_fit_together_are_refused() {
 }
 
 #[test]
-fn alignment_heads_come_from_the_file_or_are_the_top_half() {
-    let dims = read(&base()).unwrap();
-    let heads = alignment_heads(&dims, Some(&model_file("base/generation_config.json"))).unwrap();
-    assert_eq!(heads, [(3, 1), (4, 2), (4, 3), (4, 7), (5, 1), (5, 2), (5, 4), (5, 6)]);
+fn alignment_heads_come_from_the_file_or_are_openais_or_the_top_half() {
+    let mut dims = read(&base()).unwrap();
+    let heads = alignment_heads(&dims, Some(br#"{"alignment_heads": [[5, 7]]}"#)).unwrap();
+    assert_eq!(heads, [(5, 7)]);
+    let named = alignment_heads(&dims, Some(&model_file("base/generation_config.json"))).unwrap();
+    assert_eq!(named, [(3, 1), (4, 2), (4, 3), (4, 7), (5, 1), (5, 2), (5, 4), (5, 6)]);
+    assert_eq!(alignment_heads(&dims, None).unwrap(), named);
+    dims.n_text_layer = 4;
     let all = alignment_heads(&dims, None).unwrap();
-    assert_eq!((all.len(), all[0], all[23]), (24, (3, 0), (5, 7)));
+    assert_eq!((all.len(), all[0], all[15]), (16, (2, 0), (3, 7)));
+}
+
+#[test]
+fn sizes_written_as_config_json_are_read_back() {
+    let dims = read(&base()).unwrap();
+    assert_eq!(read(&dims.to_json()).unwrap(), dims);
 }
 
 #[test]

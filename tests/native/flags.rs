@@ -212,6 +212,7 @@ fn devices_and_number_formats_are_read() {
         ("--device cpu --fp16 False", DeviceRequest::Cpu, Precision::F32, 0),
         ("--device cuda --fp16 True", DeviceRequest::Cuda(0), Precision::F16, 0),
         ("--device cuda:3 --dtype bf16", DeviceRequest::Cuda(3), Precision::Bf16, 0),
+        ("--dtype quantised", DeviceRequest::Auto, Precision::Quantised, 0),
         ("--fp16 True --dtype f16 --threads 4", DeviceRequest::Auto, Precision::F16, 4),
         ("--threads None", DeviceRequest::Auto, Precision::Auto, 0),
     ];
@@ -235,13 +236,13 @@ fn a_model_of_english_alone_hears_english() {
 }
 
 #[test]
-fn models_are_found_by_name_in_model_dir_as_folders_or_on_the_hub() {
+fn models_are_found_by_name_in_model_dir_by_path_or_on_the_hub() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("base");
     std::fs::create_dir(&folder).unwrap();
     let dir = root.path().display();
     let location = |typed: &str| Job::new(&args(typed), Terminals::default()).unwrap().model;
-    let here = Location::Folder(folder.clone());
+    let here = Location::Path(folder.clone());
     assert_eq!(location(&format!("--model base --model_dir {dir} a.wav")), here);
     assert_eq!(location(&format!("--model {} a.wav", folder.display())), here);
     let hub = |name: &str| Location::Hub(HubName::parse(name).unwrap());
@@ -251,14 +252,17 @@ fn models_are_found_by_name_in_model_dir_as_folders_or_on_the_hub() {
     );
     assert_eq!(location("--model somebody/whisper@v1 a.wav"), hub("somebody/whisper@v1"));
     // What ships with the program needs no hub; its copy there is asked for by its whole name.
-    assert!(matches!(location("a.wav"), Location::Folder(_)));
+    assert!(matches!(location("a.wav"), Location::Path(_)));
     assert_eq!(location("--model openai/whisper-tiny.en a.wav"), hub("openai/whisper-tiny.en"));
 
     let refused = |typed: &str| Job::new(&args(typed), Terminals::default()).unwrap_err().what;
-    assert!(refused("--model turbot a.wav").starts_with("there is no folder and no model called `turbot`"));
+    assert!(
+        refused("--model turbot a.wav")
+            .starts_with("there is no folder, no file and no model called `turbot`")
+    );
     let unknown = refused("--model ./nowhere a.wav");
-    assert_eq!(unknown, "there is no folder and no model called `./nowhere` for `--model`");
+    assert_eq!(unknown, "there is no folder, no file and no model called `./nowhere` for `--model`");
     let file = folder.join("model.pt");
     std::fs::write(&file, "x").unwrap();
-    assert!(refused(&format!("--model {} a.wav", file.display())).contains("is a file"));
+    assert_eq!(location(&format!("--model {} a.wav", file.display())), Location::Path(file));
 }

@@ -5,6 +5,7 @@ mod cache;
 mod cli;
 mod data;
 mod flags;
+mod formats;
 mod hub;
 mod input;
 mod memory;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use candle_core::{Device, Tensor};
-use candle_whisper::load::{ModelFiles, load_parts};
+use candle_whisper::load::{ModelFiles, Numbers, load_parts};
 use candle_whisper_core::dims::{Head, ModelDimensions};
 use candle_whisper_core::kv_cache::KvCache;
 use candle_whisper_core::model::{AudioFeatures, Model};
@@ -137,7 +137,7 @@ fn check(model: &str, set: &Set) {
     };
     let folder = tests().join("models").join(model);
     let files = ModelFiles::in_folder(&folder).expect("`tests/tools/get-models` fetches the weights");
-    let (network, tokenizer) = load_parts(&files, &Device::Cpu, None).unwrap();
+    let (network, tokenizer) = load_parts(&files, &Device::Cpu, Numbers::default()).unwrap();
     let network = Arc::new(Remembering { inner: network, encoded: Mutex::default() });
     let transcriber = Transcriber::new(network.clone(), tokenizer).unwrap();
 

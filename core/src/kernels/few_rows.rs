@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::{contiguous, math};
 
 /// Above this a general matrix product is faster.
-const MOST_ROWS: usize = 12;
+pub const MOST_ROWS: usize = 12;
 /// Rows of `w` that one thread takes at once.
 const BLOCK: usize = 64;
 

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device};
 use candle_whisper_core::memory::Processor;
+use candle_whisper_core::weights::Matrices;
 use clap::ValueEnum;
 
 use crate::memory::{Bytes, Memory};
@@ -56,6 +57,15 @@ pub enum Precision {
     F16,
     /// 16-bit floats with the range of 32-bit ones.
     Bf16,
+    /// The large matrices in blocks of small integers: those of a quantised file, or 8 bits made of floats.
+    Quantised,
+}
+
+impl Precision {
+    /// What the large matrices are kept as.
+    pub fn matrices(self) -> Matrices {
+        if self == Self::Quantised { Matrices::Blocks } else { Matrices::Floats }
+    }
 }
 
 /// Where the network will compute, in what, and what there is to say about it.
@@ -145,8 +155,8 @@ pub fn processor(device: &Device) -> Processor {
 /// The type to load weights in, and a word of warning where the device can't do what was asked for.
 pub fn dtype(request: Precision, device: &Device) -> (DType, Option<String>) {
     let (asked, name) = match request {
-        Precision::Auto if device.is_cuda() => return (DType::F16, None),
-        Precision::Auto | Precision::F32 => return (DType::F32, None),
+        Precision::Auto | Precision::Quantised if device.is_cuda() => return (DType::F16, None),
+        Precision::Auto | Precision::Quantised | Precision::F32 => return (DType::F32, None),
         Precision::F16 => (DType::F16, "FP16"),
         Precision::Bf16 => (DType::BF16, "BF16"),
     };

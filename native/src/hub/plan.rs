@@ -27,6 +27,8 @@ pub struct Plan {
 
 /// The file that says what a model is.
 pub const CONFIG: &str = "config.json";
+/// The file with its words.
+pub const TOKENIZER: &str = "tokenizer.json";
 
 impl Plan {
     /// Chooses among the names of a repository's files.
@@ -50,12 +52,12 @@ impl Plan {
         let Some(weights) = weights else {
             return Err(Trouble::new(Kind::Unusable, no_weights(names)));
         };
-        if !has("tokenizer.json") {
+        if !has(TOKENIZER) {
             let words = "it has no `tokenizer.json`; transformers makes one from the other tokenizer files: \
                          WhisperTokenizerFast.from_pretrained(NAME).save_pretrained(FOLDER)";
             return Err(Trouble::new(Kind::Unusable, words));
         }
-        let small = [CONFIG, "generation_config.json", "tokenizer.json"];
+        let small = [CONFIG, "generation_config.json", TOKENIZER];
         let small = small.into_iter().filter(|name| has(name)).map(str::to_owned).collect();
         Ok(Self { small, weights })
     }

@@ -2,22 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use candle_core::DType;
-use candle_core::quantized::gguf_file;
-use candle_core::safetensors::MmapedSafetensors;
-use candle_whisper_core::dims::{Head, ModelDimensions, alignment_heads};
+use candle_whisper_core::dims::{Head, ModelDimensions};
 use candle_whisper_core::memory::{Processor, Usage, estimate, n_parameters};
+use candle_whisper_core::weights::Checkpoint;
 use serde::{Serialize, Serializer};
 
 use crate::hub::Wish;
 use crate::hub::settings::Settings;
-use crate::load::{ModelFiles, WeightFiles};
+use crate::load::{self, Described, ModelFiles};
 use crate::locate;
-use crate::memory::{Bytes, Needs};
+use crate::memory::Bytes;
 
 /// What was typed after `models info`.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,6 +45,8 @@ pub struct Info {
     pub parameters: u64,
     /// The files with the weights.
     pub files: Vec<PathBuf>,
+    /// Their format.
+    pub file_format: String,
     /// Their bytes.
     pub file_bytes: u64,
     /// Types of the tensors in them, the one with most bytes first.
@@ -134,29 +134,28 @@ impl Info {
     /// # Errors
     /// If a file is missing or broken, or is not a Whisper's.
     pub fn of(folder: &Path) -> Result<Self> {
-        let files = ModelFiles::in_folder(folder)?;
-        let needs = Needs::of(&files)?;
-        let generation_config = files.generation_config.as_ref().map(std::fs::read).transpose()?;
-        let dims = &needs.dims;
-        let (paths, dtypes) = stored(&files.weights)?;
-        let sizes = paths.iter().map(|path| Ok(std::fs::metadata(path)?.len()));
+        let files = ModelFiles::find(folder)?;
+        let Described { checkpoint, dims, alignment_heads } = load::describe(&files)?;
+        let dims = &dims;
+        let sizes = files.weights.iter().map(|path| Ok(std::fs::metadata(path)?.len()));
         let at = |seconds| estimate(dims, &Usage { seconds, ..Usage::default() }).recording;
         Ok(Self {
             folder: folder.into(),
             dims: Dims::from(dims),
             parameters: n_parameters(dims),
             file_bytes: sizes.sum::<Result<u64>>()?,
-            files: paths,
-            file_dtypes: dtypes,
+            file_format: checkpoint.format().to_string(),
+            file_dtypes: dtypes(&checkpoint),
             languages: if dims.is_multilingual() { dims.num_languages() } else { 1 },
-            alignment_heads: alignment_heads(dims, generation_config.as_deref())?,
-            memory: rows(dims, needs.held_by_loading),
+            alignment_heads,
+            memory: rows(dims),
+            files: files.weights,
             bytes_per_hour: at(3600.0),
         })
     }
 }
 
-fn rows(dims: &ModelDimensions, held_by_loading: u64) -> Vec<Row> {
+fn rows(dims: &ModelDimensions) -> Vec<Row> {
     let kinds = [
         (Processor::Cpu, DType::F32),
         (Processor::Gpu, DType::F32),
@@ -164,8 +163,7 @@ fn rows(dims: &ModelDimensions, held_by_loading: u64) -> Vec<Row> {
         (Processor::Gpu, DType::BF16),
     ];
     let row = |(processor, dtype): (Processor, DType)| {
-        let held_by_loading = if processor == Processor::Cpu { held_by_loading } else { 0 };
-        let usage = Usage { processor, dtype, held_by_loading, ..Usage::default() };
+        let usage = Usage { processor, dtype, ..Usage::default() };
         let peak = |n_group, n_audio| estimate(dims, &Usage { n_group, n_audio, ..usage }).peak();
         Row {
             device: if processor == Processor::Cpu { "cpu" } else { "cuda" },
@@ -178,33 +176,15 @@ fn rows(dims: &ModelDimensions, held_by_loading: u64) -> Vec<Row> {
     kinds.into_iter().map(row).collect()
 }
 
-/// The files, and the types in them by bytes.
-fn stored(weights: &WeightFiles) -> Result<(Vec<PathBuf>, Vec<String>)> {
+/// How numbers are written in the files, what takes most bytes first.
+fn dtypes(checkpoint: &Checkpoint) -> Vec<String> {
     let mut bytes = BTreeMap::<String, usize>::new();
-    let paths = match weights {
-        WeightFiles::Safetensors(paths) => {
-            // SAFETY: the files are read only; changing one while it is mapped is the user's to avoid.
-            let files =
-                unsafe { MmapedSafetensors::multi(paths) }.context("the safetensors file is broken")?;
-            for (_, tensor) in files.tensors() {
-                *bytes.entry(format!("{:?}", tensor.dtype())).or_default() += tensor.data().len();
-            }
-            paths.clone()
-        }
-        WeightFiles::Gguf(path) => {
-            let content = gguf_file::Content::read(&mut File::open(path)?)
-                .with_context(|| format!("`{}` is not a whole GGUF file", path.display()))?;
-            for tensor in content.tensor_infos.values() {
-                let dtype = tensor.ggml_dtype;
-                let size = tensor.shape.elem_count() / dtype.block_size() * dtype.type_size();
-                *bytes.entry(format!("{dtype:?}")).or_default() += size;
-            }
-            vec![path.clone()]
-        }
-    };
+    for (_, stored) in checkpoint.tensors() {
+        *bytes.entry(stored.encoding.to_string()).or_default() += checkpoint.bytes(stored).len();
+    }
     let mut dtypes: Vec<(String, usize)> = bytes.into_iter().collect();
     dtypes.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-    Ok((paths, dtypes.into_iter().map(|(name, _)| name).collect()))
+    dtypes.into_iter().map(|(name, _)| name).collect()
 }
 
 impl std::fmt::Display for Info {
@@ -219,7 +199,10 @@ impl std::fmt::Display for Info {
         for file in &self.files {
             line("weights", file.file_name().unwrap_or_default().to_string_lossy().into_owned())?;
         }
-        line("stored as", format!("{} in {}", Bytes(self.file_bytes), self.file_dtypes.join(", ")))?;
+        line(
+            "stored as",
+            format!("{}, {} in {}", self.file_format, Bytes(self.file_bytes), self.file_dtypes.join(", ")),
+        )?;
         line("languages", self.languages.to_string())?;
         let heads: Vec<_> = self.alignment_heads.iter().map(|(l, h)| format!("{l}.{h}")).collect();
         line("alignment heads", heads.join(" "))?;

@@ -45,7 +45,7 @@ impl Row {
             repo: repo.into(),
             parameters: known.map(|known| known.millions),
             f16_bytes: known.map(Known::f16_bytes),
-            local: matches!(locate(name, None), Ok(Location::Folder(_))),
+            local: matches!(locate(name, None), Ok(Location::Path(_))),
             cached: cache.map(|cache| cache.whole.clone()).unwrap_or_default(),
             cached_bytes: cache.map(|cache| cache.bytes),
         }

@@ -1,33 +1,62 @@
-//! Smaller copies of a model: a folder in Hugging Face layout in, the same layout with quantised GGUF weights out.
+//! Smaller copies of a model: its weights as GGUF, each tensor in a type that fits it.
 
-use std::fs;
-use std::io::BufWriter;
+use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use candle_core::quantized::{GgmlDType, QTensor, gguf_file};
-use candle_core::safetensors::MmapedSafetensors;
-use candle_core::{DType, Device};
+use candle_core::quantized::GgmlDType;
+use candle_whisper_core::weights::Encoding;
+use clap::ValueEnum;
 
-use super::rounding;
-use crate::load::{ModelFiles, WeightFiles};
+use super::convert::{self, FileFormat};
+use super::write::Planned;
+use crate::load::{self, ModelFiles};
 
 /// What was typed after `models quantise`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// Folder of a model with safetensors
+    /// Folder or file of a model whose weights are floats, in any format that can be read
+    #[arg(value_name = "IN")]
     pub from: PathBuf,
-    /// Folder to write to
+    /// Folder to write, or a file that ends in .gguf for the weights alone
+    #[arg(value_name = "OUT")]
     pub to: PathBuf,
+    /// Type of the large matrices
+    #[arg(long = "type", value_name = "TYPE", default_value = "mixed")]
+    pub kind: Kind,
+    /// List every tensor with what it becomes
+    #[arg(long)]
+    pub verbose: bool,
 }
 
-/// Does what was typed; gives what to print.
-///
-/// # Errors
-/// As [`quantise`].
-pub fn run(args: &Args) -> Result<String> {
-    let bytes = quantise(&args.from, &args.to, Recipe::default())?;
-    Ok(format!("{}: {:.1} MB of weights\n", args.to.display(), bytes as f64 / 1e6))
+/// What the large matrices may become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Kind {
+    /// Q8_0, the token embedding Q5_0: nearly as good as the original at a third of its size.
+    Mixed,
+    /// 8 bits.
+    #[value(name = "q8_0")]
+    Q8_0,
+    /// 6 bits, in blocks of 256.
+    #[value(name = "q6k")]
+    Q6K,
+    /// 5 bits, in blocks of 256.
+    #[value(name = "q5k")]
+    Q5K,
+    /// 5 bits with a least value.
+    #[value(name = "q5_1")]
+    Q5_1,
+    /// 5 bits.
+    #[value(name = "q5_0")]
+    Q5_0,
+    /// 4 bits, in blocks of 256.
+    #[value(name = "q4k")]
+    Q4K,
+    /// 4 bits.
+    #[value(name = "q4_0")]
+    Q4_0,
 }
 
 /// What each tensor becomes: small integers where most of the bytes are, and floats where precision decides.
@@ -41,81 +70,111 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { linear: GgmlDType::Q8_0, embedding: GgmlDType::Q5_1 }
+        Self { linear: GgmlDType::Q8_0, embedding: GgmlDType::Q5_0 }
+    }
+}
+
+impl From<Kind> for Recipe {
+    fn from(kind: Kind) -> Self {
+        let all = match kind {
+            Kind::Mixed => return Self::default(),
+            Kind::Q8_0 => GgmlDType::Q8_0,
+            Kind::Q6K => GgmlDType::Q6K,
+            Kind::Q5K => GgmlDType::Q5K,
+            Kind::Q5_1 => GgmlDType::Q5_1,
+            Kind::Q5_0 => GgmlDType::Q5_0,
+            Kind::Q4K => GgmlDType::Q4K,
+            Kind::Q4_0 => GgmlDType::Q4_0,
+        };
+        Self { linear: all, embedding: all }
     }
 }
 
 impl Recipe {
-    /// The type of one tensor.
+    /// The type of one tensor: the one wanted, or the next better one whose blocks fill its rows.
     pub fn dtype(&self, name: &str, shape: &[usize]) -> GgmlDType {
-        let wanted = match (name, shape.len()) {
+        let fits = |dtype: &GgmlDType| shape.last().is_some_and(|n| n.is_multiple_of(dtype.block_size()));
+        let wanted = self.wanted(name, shape);
+        let smaller_blocks = match wanted {
+            GgmlDType::Q6K => GgmlDType::Q8_0,
+            GgmlDType::Q5K => GgmlDType::Q5_1,
+            GgmlDType::Q4K => GgmlDType::Q5_0,
+            other => other,
+        };
+        [wanted, smaller_blocks].into_iter().find(fits).unwrap_or(GgmlDType::F16)
+    }
+
+    fn wanted(&self, name: &str, shape: &[usize]) -> GgmlDType {
+        match (name, shape.len()) {
             (_, 0 | 1) => GgmlDType::F32,
             (name, _) if name.ends_with("embed_positions.weight") => GgmlDType::F16,
             (name, 2) if name.ends_with("embed_tokens.weight") => self.embedding,
             (_, 2) => self.linear,
             _ => GgmlDType::F16,
-        };
-        let fits = shape.last().is_some_and(|n| n.is_multiple_of(wanted.block_size()));
-        if fits { wanted } else { GgmlDType::F16 }
+        }
     }
 }
 
-/// Writes a quantised copy of the model in folder `from` to folder `to`; gives the bytes of its weights.
-///
-/// The encoder's positions are left out: they are sinusoids, which loading computes. Files appear whole or not at all.
+/// Does what was typed; gives what to print.
 ///
 /// # Errors
-/// If `from` is not a model with safetensors, or `to` can't be written.
-pub fn quantise(from: &Path, to: &Path, recipe: Recipe) -> Result<u64> {
-    let files = ModelFiles::in_folder(from)?;
-    let WeightFiles::Safetensors(paths) = &files.weights else {
-        bail!("`{}` is quantised already; start from its safetensors", from.display());
-    };
-    // SAFETY: the files are read only; changing one while it is mapped is the user's to avoid.
-    let tensors = unsafe { MmapedSafetensors::multi(paths) }
-        .with_context(|| format!("the weights in `{}` are broken or incomplete", from.display()))?;
-    let mut quantised = Vec::new();
-    for (name, view) in tensors.tensors() {
-        if name.ends_with("encoder.embed_positions.weight") || name == "proj_out.weight" {
-            continue;
-        }
-        let dtype = recipe.dtype(&name, view.shape());
-        let tensor = tensors.load(&name, &Device::Cpu)?.to_dtype(DType::F32)?;
-        let tensor = match dtype {
-            GgmlDType::Q5_1 => rounding::q5_1(&tensor),
-            _ => QTensor::quantize(&tensor, dtype),
-        };
-        let tensor = tensor.with_context(|| format!("tensor `{name}`"))?;
-        quantised.push((name, tensor));
-    }
-    quantised.sort_by(|a, b| a.0.cmp(&b.0));
-
-    fs::create_dir_all(to).with_context(|| format!("could not create `{}`", to.display()))?;
-    let weights = to.join("model.gguf");
-    let mut out = tempfile::NamedTempFile::new_in(to)?;
-    let tensors: Vec<(&str, &QTensor)> = quantised.iter().map(|(name, t)| (name.as_str(), t)).collect();
-    let architecture = gguf_file::Value::String("whisper".into());
-    let metadata = [("general.architecture", &architecture)];
-    gguf_file::write(&mut BufWriter::new(&mut out), &metadata, &tensors)
-        .with_context(|| format!("could not write `{}`", weights.display()))?;
-    out.as_file().sync_all()?;
-    out.persist(&weights)?;
-    for path in
-        [Some(&files.config), files.generation_config.as_ref(), Some(&files.tokenizer)].into_iter().flatten()
-    {
-        copy_json(path, to)?;
-    }
-    Ok(fs::metadata(&weights)?.len())
+/// As [`quantise`].
+pub fn run(args: &Args) -> Result<String> {
+    quantise(&args.from, &args.to, args.kind.into(), args.verbose)
 }
 
-/// Copies a JSON file without its white space.
-fn copy_json(from: &Path, to: &Path) -> Result<()> {
-    let json: serde_json::Value = serde_json::from_slice(&fs::read(from)?)
-        .with_context(|| format!("`{}` is not JSON", from.display()))?;
-    let name = from.file_name().context("a file without a name")?;
-    let out = tempfile::NamedTempFile::new_in(to)?;
-    serde_json::to_writer(BufWriter::new(&out), &json)?;
-    out.as_file().sync_all()?;
-    out.persist(to.join(name))?;
+/// Writes a quantised copy of the model `from` to `to`; gives what became of its tensors, each by name if `verbose`.
+///
+/// The encoder's positions are left out: they are sinusoids, which loading computes. The copy appears whole or not at all.
+///
+/// # Errors
+/// If `from` is not a model of floats, or `to` is there already or can't be written.
+pub fn quantise(from: &Path, to: &Path, recipe: Recipe, verbose: bool) -> Result<String> {
+    let files = ModelFiles::find(from)?;
+    let opened = load::open(&files).with_context(|| format!("could not read `{}`", from.display()))?;
+    if opened.checkpoint.tensors().any(|(_, stored)| !matches!(stored.encoding, Encoding::Float(_))) {
+        bail!("`{}` is quantised already; start from its original", from.display());
+    }
+    let plan: Vec<_> = opened
+        .checkpoint
+        .tensors()
+        .filter(|(name, _)| !name.ends_with("encoder.embed_positions.weight"))
+        .map(|(name, stored)| Planned { name, stored, dtype: recipe.dtype(name, &stored.shape) })
+        .collect();
+    if convert::format(to, Some(FileFormat::Gguf)).is_err() {
+        bail!("quantised weights are GGUF: `{}` must be a folder, or end in .gguf", to.display());
+    }
+    let bytes = convert::write(to, FileFormat::Gguf, &files, &opened, &plan)?;
+    let mut said = format!("{}: {:.1} MB of weights\n", to.display(), bytes as f64 / 1e6);
+    described(&mut said, &plan, recipe, verbose)?;
+    Ok(said)
+}
+
+/// A line for each tensor, if `verbose`, and one for each type; those that got another than the recipe's are counted.
+fn described(said: &mut String, plan: &[Planned<'_>], recipe: Recipe, verbose: bool) -> Result<()> {
+    let mut types: BTreeMap<String, (usize, usize, usize)> = BTreeMap::new();
+    for planned in plan {
+        let Planned { name, stored, dtype } = *planned;
+        let size = planned.size_in_bytes()?;
+        let to = Encoding::of(dtype).to_string();
+        let other = recipe.wanted(name, &stored.shape) != dtype;
+        if verbose {
+            let shape: Vec<_> = stored.shape.iter().map(usize::to_string).collect();
+            let note = if other { "  rows are no whole blocks of the type asked for" } else { "" };
+            let (from, shape) = (stored.encoding, shape.join("x"));
+            writeln!(said, "  {name:<56} {shape:>12}  {from:>4} -> {to:<4} {size:>10}{note}")?;
+        }
+        let (n, bytes, others) = types.entry(to).or_default();
+        *n += 1;
+        *bytes += size;
+        *others += usize::from(other);
+    }
+    for (to, (n, bytes, others)) in types {
+        write!(said, "  {to:<4} {n:>4} tensors {:>9.1} MB", bytes as f64 / 1e6)?;
+        if others > 0 {
+            write!(said, "; {others} of them because their rows are no whole blocks of the type asked for")?;
+        }
+        said.push('\n');
+    }
     Ok(())
 }

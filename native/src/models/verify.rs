@@ -32,7 +32,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let location = locate(&args.model, None).map_err(|complaint| anyhow!(complaint.what))?;
     let folder = match location {
-        Location::Folder(folder) => folder,
+        Location::Path(folder) => folder,
         Location::Hub(name) => {
             let settings = Settings::from_env(args.cache_dir.as_deref());
             let repo = Repo::new(&settings.cache, &name);
@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<()> {
     if !bad.is_empty() {
         bail!("`{}` is damaged: delete {} and fetch the model again", args.model, bad.join(" and "));
     }
-    ModelFiles::in_folder(&folder).with_context(|| format!("`{}` is not complete", args.model))?;
+    ModelFiles::find(&folder).with_context(|| format!("`{}` is not complete", args.model))?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use candle_whisper::hub::settings::Settings;
 use candle_whisper::hub::trouble::Kind;
 use candle_whisper::hub::{self, Wish};
-use candle_whisper::load::{ModelFiles, WeightFiles};
+use candle_whisper::load::ModelFiles;
 
 use super::server::Fault;
 use super::{
@@ -84,9 +84,9 @@ fn sixteen_bits_are_taken_where_offered_unless_all_are_asked_for() {
     let hub = hub_with(offered);
     let cache = tempfile::tempdir().unwrap();
     let settings = settings(&hub, cache.path());
-    let weights = |folder: &std::path::Path| match ModelFiles::in_folder(folder).unwrap().weights {
-        WeightFiles::Safetensors(paths) => paths[0].file_name().unwrap().to_str().unwrap().to_owned(),
-        other => panic!("{other:?}"),
+    let weights = |folder: &std::path::Path| {
+        let paths = ModelFiles::in_folder(folder).unwrap().weights;
+        paths[0].file_name().unwrap().to_str().unwrap().to_owned()
     };
     let folder = fetch(&hub, cache.path()).unwrap().folder;
     assert!(!listed(&folder).contains(&"model.safetensors".into()));
@@ -111,8 +111,7 @@ fn weights_in_parts_come_with_their_index() {
     let hub = hub_with(parts);
     let cache = tempfile::tempdir().unwrap();
     let folder = fetch(&hub, cache.path()).unwrap().folder;
-    let WeightFiles::Safetensors(paths) = ModelFiles::in_folder(&folder).unwrap().weights else { panic!() };
-    assert_eq!(paths.len(), 2);
+    assert_eq!(ModelFiles::in_folder(&folder).unwrap().weights.len(), 2);
     assert_eq!(fetch(&hub, cache.path()).unwrap().folder, folder);
 }
 
