@@ -152,7 +152,6 @@ fn blocks_and_scaled_integers_are_the_numbers_they_stand_for() {
         "ggml-q5_1",
         "ggml-q8_0",
         "ct2-int8",
-        "ct2-int8_float16",
         "ct2-int16",
         "ct2-bfloat16",
     ] {
@@ -292,7 +291,7 @@ fn a_copy_that_can_not_be_made_leaves_nothing_and_replaces_nothing() {
         (&["convert"][..], &tiny, "there.gguf", "is there already"),
         (&["quantise"], &tiny, "a.safetensors", "quantised weights are GGUF"),
         (&["quantise"], &bundled, "b", "is quantised already"),
-        (&["convert"], &path("notes.txt"), "c", "`notes.txt`: this is text"),
+        (&["convert"], &path("notes.txt"), "c", "`notes.txt`: weights: this is text"),
         (&["convert", "--format", "gguf"], &tiny, "d.safetensors", "not a name for what `--format`"),
         (&["convert"], &path("missing"), "e", "there is no model"),
     ] {
@@ -314,7 +313,7 @@ fn a_folder_with_several_models_or_none_says_so() {
     let find = || format!("{:#}", ModelFiles::find(here.path()).unwrap_err());
     assert!(find().contains("has no weights, such as `model.safetensors`"), "{}", find());
     fs::write(here.path().join("model.bin"), "<html>not found</html>").unwrap();
-    assert!(find().contains("model.bin`: this is text"), "{}", find());
+    assert!(find().contains("model.bin`: weights: this is text"), "{}", find());
     fs::write(here.path().join("a.gguf"), b"GGUF").unwrap();
     assert_eq!(ModelFiles::find(here.path()).unwrap().weights, [here.path().join("a.gguf")]);
     fs::write(here.path().join("b.bin"), b"lmgg").unwrap();

@@ -1,6 +1,6 @@
 //! whisper.cpp's `ggml-*.bin`: sizes, mel filters, vocabulary, then tensors with openai/whisper's names.
 //!
-//! The mel filters are passed over: they are the ones that [`crate::mel`] computes, as a test shows.
+//! The mel filters are passed over: every Whisper hears through the same ones, which [`crate::mel`] computes.
 
 use std::collections::BTreeMap;
 
