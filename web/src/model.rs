@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device};
-use candle_nn::VarBuilder;
-use candle_transformers::quantized_var_builder::VarBuilder as QuantisedVarBuilder;
 use candle_whisper_core::dims::{ModelDimensions, alignment_heads};
 use candle_whisper_core::model::Whisper;
 use candle_whisper_core::tokenizer::Tokenizer;
-use candle_whisper_core::weights::Weights;
+use candle_whisper_core::weights::{Checkpoint, Weights};
 use candle_whisper_core::{Result, Transcriber};
 
 /// Loads a model from the bytes of its files, to compute in f32. `generation_config` may be empty.
@@ -25,11 +23,7 @@ pub fn load(
     let generation_config = (!generation_config.is_empty()).then_some(generation_config);
     let heads = alignment_heads(&dims, generation_config)?;
     let tokenizer = Tokenizer::from_json(tokenizer, dims.n_vocab)?;
-    let weights = if weights.starts_with(b"GGUF") {
-        let vb = QuantisedVarBuilder::from_gguf_buffer(&weights, &Device::Cpu)?;
-        Weights::from_quantised(vb, DType::F32, &Device::Cpu)
-    } else {
-        Weights::from_var_builder(VarBuilder::from_buffered_safetensors(weights, DType::F32, &Device::Cpu)?)
-    };
+    let checkpoint = Checkpoint::open(vec![Box::new(weights)])?;
+    let weights = Weights::from_checkpoint(Arc::new(checkpoint), DType::F32, &Device::Cpu);
     Transcriber::new(Arc::new(Whisper::load(dims, heads, &weights)?), tokenizer)
 }

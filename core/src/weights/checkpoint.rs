@@ -130,7 +130,7 @@ impl Checkpoint {
         self.contents.vocabulary.as_deref()
     }
 
-    /// A tensor as it lies in the file.
+    /// A tensor as it lies in the file; nothing if its rows are mixed, whose pieces lie apart.
     pub fn bytes(&self, stored: &Stored) -> &[u8] {
         &self.parts[stored.part].bytes()[stored.range.clone()]
     }
@@ -153,6 +153,10 @@ impl Checkpoint {
                 None => candle_core::bail!("{} are no blocks", stored.encoding),
             },
             Encoding::Scaled(size) => self.unscaled(stored, size)?,
+            Encoding::Mixed => {
+                let pieces = stored.pieces.iter().map(|piece| self.tensor(piece, dtype, &Device::Cpu));
+                Tensor::cat(&pieces.collect::<candle_core::Result<Vec<_>>>()?, 0)?
+            }
         };
         self.release(stored);
         tensor.to_dtype(dtype)?.to_device(device)

@@ -61,7 +61,21 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
         let stored = Stored::new(&name, shape, encoding, data.saturating_add(offset), bytes.len())?;
         tensors.insert(canonical, stored);
     }
+    join(&mut tensors)?;
     Ok(Contents { tensors, foreign, ..Contents::default() })
+}
+
+/// Our own quantised files part the token embedding: `NAME.0`, `NAME.1` and so on are rows of `NAME`.
+fn join(tensors: &mut BTreeMap<String, Stored>) -> Result<()> {
+    let parted: Vec<String> =
+        tensors.keys().filter_map(|name| name.strip_suffix(".0")).map(str::to_owned).collect();
+    for name in parted {
+        let pieces = (0..).map_while(|i| tensors.remove(&format!("{name}.{i}"))).collect();
+        let whole = Stored::joined(pieces)
+            .ok_or_else(|| Error::Weights(format!("the parts of tensor `{name}` do not fit together")))?;
+        tensors.insert(name, whole);
+    }
+    Ok(())
 }
 
 /// Files of candle's tools do not name their architecture.

@@ -17,6 +17,8 @@ pub enum Encoding {
     Blocks(GgmlDType),
     /// Signed integers of so many bytes, each row to be divided by a scale of its own, or all by the same.
     Scaled(usize),
+    /// Rows in several encodings: those of [`Stored::pieces`].
+    Mixed,
 }
 
 /// `enum ggml_type` in ggml.h, as far as weights have them.
@@ -58,17 +60,19 @@ impl Encoding {
     }
 
     /// (numbers, bytes) of the smallest piece that stands alone.
-    fn unit(self) -> (usize, usize) {
+    fn unit(self) -> Option<(usize, usize)> {
         match self {
-            Self::Float(dtype) => (1, dtype.size_in_bytes()),
-            Self::Blocks(dtype) => (dtype.block_size(), dtype.type_size()),
-            Self::Scaled(bytes) => (1, bytes),
+            Self::Float(dtype) => Some((1, dtype.size_in_bytes())),
+            Self::Blocks(dtype) => Some((dtype.block_size(), dtype.type_size())),
+            Self::Scaled(bytes) => Some((1, bytes)),
+            Self::Mixed => None,
         }
     }
 
-    /// Bytes of a tensor of this shape; none if its rows are no whole blocks, or it is larger than memory can be.
+    /// Bytes of a tensor of this shape; none if its rows are no whole blocks, it is larger than memory can be, or the
+    /// shape does not say.
     pub fn size_in_bytes(self, shape: &[usize]) -> Option<usize> {
-        let (numbers, bytes) = self.unit();
+        let (numbers, bytes) = self.unit()?;
         if numbers > 1 && !shape.last()?.is_multiple_of(numbers) {
             return None;
         }
@@ -83,6 +87,7 @@ impl std::fmt::Display for Encoding {
             Self::Float(dtype) => write!(f, "{}", dtype.as_str().to_uppercase()),
             Self::Blocks(dtype) => write!(f, "{dtype:?}"),
             Self::Scaled(bytes) => write!(f, "INT{}", 8 * bytes),
+            Self::Mixed => write!(f, "mixed"),
         }
     }
 }
@@ -99,6 +104,7 @@ pub struct Stored {
     pub(super) range: Range<usize>,
     /// What to divide integers by: one number, or one a row.
     pub(super) scale: Option<Box<Stored>>,
+    pub(super) pieces: Vec<Stored>,
 }
 
 impl Stored {
@@ -115,7 +121,7 @@ impl Stored {
         })?;
         match start.checked_add(size) {
             Some(end) if end <= length => {
-                Ok(Self { shape, encoding, part: 0, range: start..end, scale: None })
+                Ok(Self { shape, encoding, part: 0, range: start..end, scale: None, pieces: Vec::new() })
             }
             _ => Err(cut_short(format_args!(
                 "tensor `{name}` takes {size} bytes from byte {start} on, the file has {length}"
@@ -123,9 +129,25 @@ impl Stored {
         }
     }
 
+    /// Tensors of the same row size as one, their rows one after the other; none if they do not fit together.
+    pub(super) fn joined(pieces: Vec<Self>) -> Option<Self> {
+        let [_, rest @ ..] = pieces.first()?.shape.as_slice() else { return None };
+        if rest.is_empty() || pieces.iter().any(|piece| piece.shape.get(1..) != Some(rest)) {
+            return None;
+        }
+        let mut shape = vec![pieces.iter().map(|piece| piece.shape[0]).sum()];
+        shape.extend(rest);
+        Some(Self { shape, encoding: Encoding::Mixed, part: 0, range: 0..0, scale: None, pieces })
+    }
+
+    /// Where its rows lie, each piece in an encoding of its own; none unless they are mixed.
+    pub fn pieces(&self) -> &[Self] {
+        &self.pieces
+    }
+
     /// Its bytes in the file.
     pub fn size_in_bytes(&self) -> usize {
-        self.range.len()
+        self.range.len() + self.pieces.iter().map(Self::size_in_bytes).sum::<usize>()
     }
 
     /// Its numbers.
@@ -149,6 +171,16 @@ impl Stored {
         }
         if n == 1 {
             return (rows == (0..1)).then(|| self.clone());
+        }
+        if self.encoding == Encoding::Mixed {
+            let mut first = 0;
+            let pieces = self.pieces.iter().filter_map(|piece| {
+                let (start, end) = (rows.start.max(first), rows.end.min(first + piece.n_rows()));
+                let within = start.saturating_sub(first)..end.saturating_sub(first);
+                first += piece.n_rows();
+                (start < end).then(|| piece.rows(within))
+            });
+            return Self::joined(pieces.collect::<Option<_>>()?);
         }
         let cut = |range: &Range<usize>| {
             let size = range.len() / n;

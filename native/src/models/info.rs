@@ -180,7 +180,10 @@ fn rows(dims: &ModelDimensions) -> Vec<Row> {
 fn dtypes(checkpoint: &Checkpoint) -> Vec<String> {
     let mut bytes = BTreeMap::<String, usize>::new();
     for (_, stored) in checkpoint.tensors() {
-        *bytes.entry(stored.encoding.to_string()).or_default() += checkpoint.bytes(stored).len();
+        let pieces = if stored.pieces().is_empty() { std::slice::from_ref(stored) } else { stored.pieces() };
+        for piece in pieces {
+            *bytes.entry(piece.encoding.to_string()).or_default() += piece.size_in_bytes();
+        }
     }
     let mut dtypes: Vec<(String, usize)> = bytes.into_iter().collect();
     dtypes.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use candle_core::quantized::GgmlDType;
-use candle_whisper_core::weights::Encoding;
+use candle_whisper_core::weights::{Encoding, Stored};
 use clap::ValueEnum;
 
 use super::convert::{self, FileFormat};
@@ -34,7 +34,7 @@ pub struct Args {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Kind {
-    /// Q8_0, the token embedding Q5_0: nearly as good as the original at a third of its size.
+    /// Q8_0, rare words of the token embedding Q5_0: nearly as good as the original at less than half its size.
     Mixed,
     /// 8 bits.
     #[value(name = "q8_0")]
@@ -66,11 +66,19 @@ pub struct Recipe {
     pub linear: GgmlDType,
     /// The token embedding, which is the last layer too: half of a small model's bytes.
     pub embedding: GgmlDType,
+    /// The embedding of special tokens and of this many of the most frequent ones, whose ids come first; `None` if all
+    /// tokens are alike.
+    pub frequent: Option<(usize, GgmlDType)>,
 }
+
+/// With Q5_0 for every token, `tiny.en` made 6 more errors in 960 words than with Q8_0; with Q8_0 for the first 14,000,
+/// none. So many keep the bundled model's folder under 36 MB.
+const N_FREQUENT: usize = 10_000;
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { linear: GgmlDType::Q8_0, embedding: GgmlDType::Q5_0 }
+        let frequent = Some((N_FREQUENT, GgmlDType::Q8_0));
+        Self { linear: GgmlDType::Q8_0, embedding: GgmlDType::Q5_0, frequent }
     }
 }
 
@@ -86,7 +94,7 @@ impl From<Kind> for Recipe {
             Kind::Q4K => GgmlDType::Q4K,
             Kind::Q4_0 => GgmlDType::Q4_0,
         };
-        Self { linear: all, embedding: all }
+        Self { linear: all, embedding: all, frequent: None }
     }
 }
 
@@ -104,11 +112,28 @@ impl Recipe {
         [wanted, smaller_blocks].into_iter().find(fits).unwrap_or(GgmlDType::F16)
     }
 
+    /// The tensors that one becomes, each with its name and type: the token embedding's rows may be parted.
+    fn parts(&self, name: &str, stored: &Stored, n_text: usize) -> Vec<(String, Stored, GgmlDType)> {
+        let whole = || vec![(name.to_owned(), stored.clone(), self.dtype(name, &stored.shape))];
+        let Some((n, frequent)) = self.frequent.filter(|_| name.ends_with("embed_tokens.weight")) else {
+            return whole();
+        };
+        let n = n.min(n_text);
+        let alike = Self { embedding: frequent, ..*self }.dtype(name, &stored.shape);
+        let pieces =
+            [(0..n, alike), (n..n_text, self.dtype(name, &stored.shape)), (n_text..stored.n_rows(), alike)];
+        let parted = pieces.into_iter().filter(|(rows, _)| !rows.is_empty()).enumerate();
+        let parted: Option<Vec<_>> = parted
+            .map(|(i, (rows, dtype))| Some((format!("{name}.{i}"), stored.rows(rows)?, dtype)))
+            .collect();
+        parted.unwrap_or_else(whole)
+    }
+
     fn wanted(&self, name: &str, shape: &[usize]) -> GgmlDType {
         match (name, shape.len()) {
             (_, 0 | 1) => GgmlDType::F32,
             (name, _) if name.ends_with("embed_positions.weight") => GgmlDType::F16,
-            (name, 2) if name.ends_with("embed_tokens.weight") => self.embedding,
+            (name, 2) if name.contains("embed_tokens.weight") => self.embedding,
             (_, 2) => self.linear,
             _ => GgmlDType::F16,
         }
@@ -135,12 +160,14 @@ pub fn quantise(from: &Path, to: &Path, recipe: Recipe, verbose: bool) -> Result
     if opened.checkpoint.tensors().any(|(_, stored)| !matches!(stored.encoding, Encoding::Float(_))) {
         bail!("`{}` is quantised already; start from its original", from.display());
     }
-    let plan: Vec<_> = opened
+    let parts: Vec<_> = opened
         .checkpoint
         .tensors()
         .filter(|(name, _)| !name.ends_with("encoder.embed_positions.weight"))
-        .map(|(name, stored)| Planned { name, stored, dtype: recipe.dtype(name, &stored.shape) })
+        .flat_map(|(name, stored)| recipe.parts(name, stored, opened.tokenizer.special().eot as usize))
         .collect();
+    let plan: Vec<_> =
+        parts.iter().map(|(name, stored, dtype)| Planned { name, stored, dtype: *dtype }).collect();
     if convert::format(to, Some(FileFormat::Gguf)).is_err() {
         bail!("quantised weights are GGUF: `{}` must be a folder, or end in .gguf", to.display());
     }
@@ -157,7 +184,8 @@ fn described(said: &mut String, plan: &[Planned<'_>], recipe: Recipe, verbose: b
         let Planned { name, stored, dtype } = *planned;
         let size = planned.size_in_bytes()?;
         let to = Encoding::of(dtype).to_string();
-        let other = recipe.wanted(name, &stored.shape) != dtype;
+        let frequent = recipe.frequent.is_some_and(|(_, frequent)| frequent == dtype);
+        let other = recipe.wanted(name, &stored.shape) != dtype && !frequent;
         if verbose {
             let shape: Vec<_> = stored.shape.iter().map(usize::to_string).collect();
             let note = if other { "  rows are no whole blocks of the type asked for" } else { "" };
