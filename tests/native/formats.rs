@@ -253,7 +253,7 @@ fn quantised_copies_have_the_types_asked_for_where_rows_are_whole_blocks() {
     use GgmlDType::{Q4_0, Q4K, Q5_0, Q6K, Q8_0};
     // tiny.en's rows of 384 are no whole blocks of 256; those of fc2, 1536, are.
     for (kind, linear, short, embedding) in [
-        ("mixed", Q8_0, Q8_0, Q5_0),
+        ("q8_0", Q8_0, Q8_0, Q8_0),
         ("q4_0", Q4_0, Q4_0, Q4_0),
         ("q6k", Q6K, Q8_0, Q8_0),
         ("q4k", Q4K, Q5_0, Q5_0),
@@ -277,6 +277,43 @@ fn quantised_copies_have_the_types_asked_for_where_rows_are_whole_blocks() {
         let length = fs::metadata(&out).unwrap().len();
         assert!(said.starts_with(&format!("{}: {:.1} MB", out.display(), length as f64 / 1e6)), "{said}");
     }
+}
+
+#[test]
+fn the_mixed_copy_keeps_frequent_and_special_tokens_in_eight_bits() {
+    let here = tempfile::tempdir().unwrap();
+    let out = here.path().join("mixed.gguf");
+    let (code, said, _) = program(&["quantise", "--verbose"], [&model("tiny.en"), &out]);
+    assert_eq!(code, 0);
+    const EMBEDDING: &str = "model.decoder.embed_tokens.weight";
+    let mut reader = fs::File::open(&out).unwrap();
+    let candle = gguf_file::Content::read(&mut reader).unwrap();
+    let mut theirs: Vec<f32> = Vec::new();
+    for (part, rows, dtype) in [
+        (0, 10_000, GgmlDType::Q8_0),
+        (1, 50_256 - 10_000, GgmlDType::Q5_0),
+        (2, 51_864 - 50_256, GgmlDType::Q8_0),
+    ] {
+        let name = format!("{EMBEDDING}.{part}");
+        let tensor = candle.tensor(&mut reader, &name, &Device::Cpu).unwrap();
+        assert_eq!((tensor.dtype(), tensor.shape().dims()), (dtype, [rows, 384].as_slice()));
+        let floats = tensor.dequantize(&Device::Cpu).unwrap();
+        theirs.extend(floats.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        let line = said.lines().find(|line| line.contains(&name)).unwrap();
+        assert!(line.contains(&format!("-> {dtype:?}")) && !line.contains("no whole blocks"), "{line}");
+    }
+    let opened = opened(&out);
+    let whole = floats(&opened, EMBEDDING);
+    assert_eq!(whole.dims(), [51_864, 384]);
+    assert!(theirs == whole.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+    // Any rows of it can be had, across the parts too.
+    let stored = opened.checkpoint.get(EMBEDDING).unwrap();
+    for rows in [9_990..10_010, 0..3, 50_000..51_864, 5_000..51_000] {
+        let part = opened.checkpoint.tensor(&stored.rows(rows.clone()).unwrap(), DType::F32, &Device::Cpu);
+        let part = part.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert!(part == theirs[rows.start * 384..rows.end * 384], "{rows:?}");
+    }
+    assert!(stored.rows(51_000..51_865).is_none());
 }
 
 #[test]

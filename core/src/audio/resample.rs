@@ -48,7 +48,7 @@ impl Filter {
         let rate_in = rate as usize;
         let n_phases = (SAMPLE_RATE / gcd(rate_in, SAMPLE_RATE)).min(MOST_PHASES);
         let factor = (SAMPLE_RATE as f64 * CUTOFF / rate_in as f64).min(1.0);
-        let n_taps = (FILTER_SIZE / factor).ceil() as usize;
+        let n_taps = ((FILTER_SIZE / factor).ceil() as usize).next_multiple_of(2);
         let mut taps = Vec::with_capacity(n_phases * n_taps);
         for phase in 0..n_phases {
             let centre = centre(n_taps) as f64 + phase as f64 / n_phases as f64;
