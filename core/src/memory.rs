@@ -268,6 +268,22 @@ pub const SHAPES: [(&str, ModelDimensions); 6] = [
     ("tiny", ModelDimensions { n_state: 384, n_audio_layer: 4, n_text_layer: 4, ..heads(6) }),
 ];
 
+/// The sizes of one of OpenAI's models by its name.
+pub fn dims_of(name: &str) -> Option<ModelDimensions> {
+    let shape = |wanted: &str| SHAPES.iter().find(|(name, _)| *name == wanted).map(|(_, dims)| dims.clone());
+    match name {
+        "large" => shape("large-v3"),
+        "large-v3-turbo" => shape("turbo"),
+        "large-v1" | "large-v2" => Some(ModelDimensions { n_mels: 80, n_vocab: 51865, ..LARGE_V3 }),
+        _ => match name.strip_suffix(".en") {
+            Some(size @ ("tiny" | "base" | "small" | "medium")) => {
+                shape(size).map(|dims| ModelDimensions { n_vocab: 51864, ..dims })
+            }
+            _ => shape(name),
+        },
+    }
+}
+
 const LARGE_V3: ModelDimensions = ModelDimensions {
     n_mels: 128,
     n_audio_ctx: N_FRAMES / 2,

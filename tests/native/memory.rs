@@ -273,6 +273,20 @@ fn models_info_as_json_has_the_same_numbers_in_full() {
 }
 
 #[test]
+fn models_info_tells_of_a_model_before_it_is_fetched() {
+    let cache = tempfile::tempdir().unwrap();
+    let folder = cache.path().display().to_string();
+    let output = program(&["models", "info", "turbo", "--cache_dir", &folder]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("not here") && stdout.contains("808,878,080"), "{stdout}");
+    assert!(stdout.lines().any(|line| line.starts_with("cuda f16")), "{stdout}");
+    for (name, vocab) in [("medium.en", 51864), ("large-v2", 51865), ("large-v3", 51866)] {
+        assert_eq!(candle_whisper_core::memory::dims_of(name).unwrap().n_vocab, vocab);
+    }
+    assert!(candle_whisper_core::memory::dims_of("turbo.en").is_none());
+}
+
+#[test]
 fn models_info_of_nothing_names_it() {
     let output = program(&["models", "info", "no-such-model"]);
     let stderr = String::from_utf8(output.stderr).unwrap();

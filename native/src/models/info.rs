@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use candle_core::DType;
-use candle_whisper_core::dims::{Head, ModelDimensions};
-use candle_whisper_core::memory::{Processor, Usage, estimate, n_parameters};
+use candle_whisper_core::dims::{Head, ModelDimensions, alignment_heads};
+use candle_whisper_core::memory::{Processor, Usage, dims_of, estimate, n_parameters};
 use candle_whisper_core::weights::Checkpoint;
 use serde::{Serialize, Serializer};
 
@@ -37,8 +37,8 @@ pub struct Args {
 /// What there is to know about a model.
 #[derive(Debug, Clone, Serialize)]
 pub struct Info {
-    /// Where it is.
-    pub folder: PathBuf,
+    /// Where it is; `None` if it would have to be fetched.
+    pub folder: Option<PathBuf>,
     /// Sizes by openai/whisper's names.
     pub dims: Dims,
     /// Numbers that were trained, and the encoder's sinusoids.
@@ -46,7 +46,7 @@ pub struct Info {
     /// The files with the weights.
     pub files: Vec<PathBuf>,
     /// Their format.
-    pub file_format: String,
+    pub file_format: Option<String>,
     /// Their bytes.
     pub file_bytes: u64,
     /// Types of the tensors in them, the one with most bytes first.
@@ -108,8 +108,13 @@ pub struct Row {
 /// # Errors
 /// If there is no such model, or its files are broken.
 pub fn run(args: &Args) -> Result<String> {
-    let folder = here(args)?;
-    let info = Info::of(&folder).with_context(|| format!("could not describe `{}`", folder.display()))?;
+    let info = match (here(args), dims_of(&args.model)) {
+        (Ok(path), _) => {
+            Info::of(&path).with_context(|| format!("could not describe `{}`", path.display()))?
+        }
+        (Err(_), Some(dims)) => Info::of_sizes(&dims)?,
+        (Err(error), None) => return Err(error),
+    };
     if args.json {
         return Ok(serde_json::to_string_pretty(&info)? + "\n");
     }
@@ -136,21 +141,36 @@ impl Info {
     pub fn of(folder: &Path) -> Result<Self> {
         let files = ModelFiles::find(folder)?;
         let Described { checkpoint, dims, alignment_heads } = load::describe(&files)?;
-        let dims = &dims;
         let sizes = files.weights.iter().map(|path| Ok(std::fs::metadata(path)?.len()));
-        let at = |seconds| estimate(dims, &Usage { seconds, ..Usage::default() }).recording;
         Ok(Self {
-            folder: folder.into(),
+            folder: Some(folder.into()),
+            file_bytes: sizes.sum::<Result<u64>>()?,
+            file_format: Some(checkpoint.format().to_string()),
+            file_dtypes: dtypes(&checkpoint),
+            alignment_heads,
+            files: files.weights,
+            ..Self::of_sizes(&dims)?
+        })
+    }
+
+    /// What there is to know without files.
+    ///
+    /// # Errors
+    /// If no Whisper has these sizes.
+    pub fn of_sizes(dims: &ModelDimensions) -> Result<Self> {
+        let recording = |seconds| estimate(dims, &Usage { seconds, ..Usage::default() }).recording;
+        Ok(Self {
+            folder: None,
             dims: Dims::from(dims),
             parameters: n_parameters(dims),
-            file_bytes: sizes.sum::<Result<u64>>()?,
-            file_format: checkpoint.format().to_string(),
-            file_dtypes: dtypes(&checkpoint),
+            files: Vec::new(),
+            file_format: None,
+            file_bytes: 0,
+            file_dtypes: Vec::new(),
             languages: if dims.is_multilingual() { dims.num_languages() } else { 1 },
-            alignment_heads,
+            alignment_heads: alignment_heads(dims, None)?,
             memory: rows(dims),
-            files: files.weights,
-            bytes_per_hour: at(3600.0),
+            bytes_per_hour: recording(3600.0),
         })
     }
 }
@@ -194,7 +214,8 @@ impl std::fmt::Display for Info {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut lines = String::new();
         let mut line = |name: &str, value: String| writeln!(lines, "{name:<16}{value}");
-        line("folder", self.folder.display().to_string())?;
+        let folder = self.folder.as_deref().map(|folder| folder.display().to_string());
+        line("folder", folder.unwrap_or_else(|| "not here; `candle-whisper models fetch` brings it".into()))?;
         for (name, size) in self.dims.0 {
             line(name, size.to_string())?;
         }
@@ -202,10 +223,10 @@ impl std::fmt::Display for Info {
         for file in &self.files {
             line("weights", file.file_name().unwrap_or_default().to_string_lossy().into_owned())?;
         }
-        line(
-            "stored as",
-            format!("{}, {} in {}", self.file_format, Bytes(self.file_bytes), self.file_dtypes.join(", ")),
-        )?;
+        if let Some(format) = &self.file_format {
+            let (bytes, dtypes) = (Bytes(self.file_bytes), self.file_dtypes.join(", "));
+            line("stored as", format!("{format}, {bytes} in {dtypes}"))?;
+        }
         line("languages", self.languages.to_string())?;
         let heads: Vec<_> = self.alignment_heads.iter().map(|(l, h)| format!("{l}.{h}")).collect();
         line("alignment heads", heads.join(" "))?;
