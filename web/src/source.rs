@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::io::{Error, ErrorKind, Read, Result, Seek, SeekFrom};
+use std::io::{self, ErrorKind, Read, Result, Seek, SeekFrom};
 use std::ops::Range;
 
+use candle_whisper_core::Error;
 use candle_whisper_core::weights::{Bytes, Checkpoint};
 use js_sys::{Function, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
@@ -39,11 +40,11 @@ impl Drop for Reading {
 /// Bytes from `offset`, as many as there are up to `length`.
 fn read_at(offset: u64, length: u64) -> Result<Uint8Array> {
     let read = READ.with_borrow(Clone::clone);
-    let read = read.ok_or_else(|| Error::new(ErrorKind::NotConnected, "the file is closed"))?;
+    let read = read.ok_or_else(|| io::Error::new(ErrorKind::NotConnected, "the file is closed"))?;
     let bytes = read.call2(&JsValue::NULL, &(offset as f64).into(), &(length as f64).into());
     bytes
         .and_then(JsCast::dyn_into)
-        .map_err(|error| Error::other(format!("could not read the file: {}", words(&error))))
+        .map_err(|error| io::Error::other(format!("could not read the file: {}", words(&error))))
 }
 
 fn words(error: &JsValue) -> String {
@@ -114,7 +115,7 @@ const HEAD: usize = 1024 * 1024;
 pub fn checkpoint(size: f64, read: &Function) -> candle_whisper_core::Result<Checkpoint> {
     let open = |head: usize| {
         let reading = Reading::begin(read.clone());
-        let head = read_at(0, head as u64)?.to_vec();
+        let head = read_at(0, head as u64).map_err(|error| Error::Weights(error.to_string()))?.to_vec();
         let weights = Weights { head, size: size as usize, _reading: reading };
         Checkpoint::open(vec![Box::new(weights)])
     };
