@@ -1,6 +1,6 @@
 // The worker as seen by its caller: one job at a time, and a new worker whenever the old one had to be ended.
 
-import { CandleWhisperError, aborted } from "./errors.js";
+import { CandleWhisperError, aborted, asError } from "./errors.js";
 import { startWorker } from "./platform.js";
 
 /** Milliseconds in which a worker should have heard that it is to stop; then it is ended. */
@@ -110,7 +110,12 @@ export class Client {
     const stop = () => this.#stop(id);
     signal?.addEventListener("abort", stop, { once: true });
     worker.hold(true);
-    worker.post({ id, op, ...message }, transfer);
+    try {
+      worker.post({ id, op, ...message }, transfer);
+    } catch (error) {
+      // What can't be sent will not be answered.
+      this.#receive({ id, error: { code: "bad-option", message: asError(error, "bad-option").message } });
+    }
     return job.finally(() => {
       signal?.removeEventListener("abort", stop);
       if (this.#jobs.size === 0) this.#worker?.hold(false);

@@ -1,6 +1,7 @@
 // Recordings on their way to the worker. Nothing here holds the caller's thread for longer than it takes to copy a piece.
 
 import { CandleWhisperError, asError } from "./errors.js";
+import { isNode } from "./platform.js";
 
 /** Samples copied at once. */
 const PIECE = 1 << 20;
@@ -25,7 +26,7 @@ export async function hear(input, run) {
   const name = input instanceof URL ? input.pathname : "name" in input ? String(input.name) : "";
   const hint = /\.(\w+)$/.exec(name)?.[1] ?? "";
   try {
-    return await run("decode", { file: input instanceof URL ? input.href : input, hint });
+    return await run("decode", { file: input instanceof URL ? input.href : await movable(input), hint });
   } catch (error) {
     const known = asError(error, "audio");
     if (known.code !== "audio" || !(input instanceof Blob) || !globalThis.OfflineAudioContext) throw known;
@@ -33,6 +34,14 @@ export async function hear(input, run) {
     if (!buffer) throw known;
     return audioBuffer(buffer, run);
   }
+}
+
+/**
+ * Node can't hand a Blob of a file to another thread; a URL of it can be.
+ * @param {Blob} file
+ */
+async function movable(file) {
+  return isNode ? new Blob([await file.arrayBuffer()]) : file;
 }
 
 /** @param {Blob} file */
@@ -86,7 +95,7 @@ function isAudioBuffer(input) {
  * @param {{sha256?: string, cache: boolean}} how
  */
 export async function modelFile(name, file, { sha256, cache }) {
-  if (file instanceof Blob) return file;
+  if (file instanceof Blob) return movable(file);
   if (file instanceof Uint8Array) return blobOf(file);
   if (typeof file !== "string" && !(file instanceof URL)) {
     throw new CandleWhisperError("bad-option", `\`${name}\` of a model is an address, a Blob or a Uint8Array`);

@@ -26,7 +26,7 @@ async function transcribed(input, options = greedy, control = {}) {
 function native(...options) {
   const program = at("target/release/candle-whisper").pathname;
   const from = process.env.CANDLE_WHISPER_PROGRAM ?? program;
-  return execFileSync(from, [jfk.pathname, "--verbose", "None", "--temperature", "0", "--temperature_increment_on_fallback",
+  return execFileSync(from, [jfk.pathname, "--model", at("native/models/tiny.en").pathname, "--verbose", "None", "--temperature", "0", "--temperature_increment_on_fallback",
     "None", "--beam_size", "None", "--best_of", "None", "-o", "-", ...options], { encoding: "utf8" });
 }
 
