@@ -6,7 +6,8 @@ passed=0 failed=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# step NAME COMMAND...: runs it, shows its output and its time, and counts: cargo's tests one by one, anything else as one.
+# step NAME COMMAND...: runs it, shows its output and its time, and counts: cargo's and Node's tests one by one, anything
+# else as one.
 step() {
   local name=$1 status ok bad
   shift
@@ -16,7 +17,7 @@ step() {
   time { (set -e; "$@") 2>&1 | tee "$log"; (exit "${PIPESTATUS[0]}"); }
   status=$?
   set -e
-  read -r ok bad < <(sed -nE 's/^test result: [A-Za-z]+\. ([0-9]+) passed; ([0-9]+) failed.*/\1 \2/p' "$log" | awk '{p += $1; f += $2} END {print p + 0, f + 0}')
+  read -r ok bad < <(sed -nE 's/^test result: [A-Za-z]+\. ([0-9]+) passed; ([0-9]+) failed.*/\1 \2/p; s/^ℹ pass ([0-9]+)$/\1 0/p; s/^ℹ fail ([0-9]+)$/0 \1/p' "$log" | awk '{p += $1; f += $2} END {print p + 0, f + 0}')
   if [ $((ok + bad)) -eq 0 ]; then ok=$((status == 0)); fi
   if [ "$status" -ne 0 ]; then
     echo "--- $name: FAILED"
@@ -67,6 +68,23 @@ prepare() {
 # wasm_check PACKAGE...: the same features as everywhere else, so that candle is checked once.
 wasm_check() {
   cargo check "${@/#/--package=}" --target wasm32-unknown-unknown
+}
+
+# The npm package, in web/pkg.
+web_package() {
+  need nodejs node -e 'process.exit(parseInt(process.versions.node) < 20)'
+  need npm npm --version
+  web/build.sh
+}
+
+# The package in Node against the native program, and in Chromium.
+web_tests() {
+  need chromium chromium --version
+  npm ci --prefix tests/web --no-audit --no-fund --ignore-scripts --silent
+  cargo build --release --workspace
+  node --test --test-reporter=spec tests/web/node/*.test.js tests/web/browser/*.test.js
+  # Its types, as a program that uses them sees them.
+  web/tools/node_modules/.bin/tsc --project tests/web/types
 }
 
 readme_command() {

@@ -131,7 +131,11 @@ impl Transcriber {
         self.start_observed(audio, options, &mut crate::observer::Silent)
     }
 
-    fn start_observed(
+    /// As [`Transcriber::start`], and tells of the language where it is detected.
+    ///
+    /// # Errors
+    /// As [`Transcriber::start`].
+    pub fn start_observed(
         &self,
         audio: &Waveform,
         mut options: TranscribeOptions,

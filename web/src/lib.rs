@@ -1,25 +1,41 @@
-//! The core behind wasm-bindgen: bytes that the page fetched go in, a transcript comes out.
+//! The core behind wasm-bindgen: bytes of files go in, events and a transcript come out.
 //!
-//! Thin on purpose: what is fetched, kept and shown is the page's; how speech becomes text is the core's.
+//! Thin on purpose: what is fetched, kept and shown is JavaScript's; how speech becomes text is the core's.
+//! Everything here runs on the thread that calls it, which is a worker's; `js/` is what people import.
 
+use std::ops::ControlFlow;
+
+use js_sys::{Function, JSON};
 use wasm_bindgen::prelude::*;
 
+pub mod audio;
+pub mod error;
+pub mod estimate;
+pub mod events;
+pub mod hash;
 pub mod model;
+pub mod options;
+pub mod source;
+pub mod transcript;
 
-use candle_whisper_core::observer::Silent;
-use candle_whisper_core::{TranscribeOptions, Transcriber, Waveform, media};
+use audio::Audio;
+use candle_whisper_core::languages::LANGUAGES;
+use candle_whisper_core::{Error, Event, Transcriber, Transcription};
+use error::thrown;
 
-/// A loaded network, ready to transcribe.
+/// A loaded network, and the transcription under way.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Whisper {
     transcriber: Transcriber,
+    run: Option<Transcription>,
 }
 
 #[wasm_bindgen]
 impl Whisper {
-    /// Loads a model from the bytes of its files: `config.json`, `generation_config.json` (may be empty),
-    /// `tokenizer.json`, and weights as safetensors or GGUF.
+    /// Loads a model: `config.json`, `generation_config.json` and `tokenizer.json`, each empty if there is none, and
+    /// weights of `size` bytes in any format the core knows. `read(offset, length)` gives some of them as a
+    /// `Uint8Array`, at once.
     ///
     /// # Errors
     /// If one of them is broken or they do not belong together.
@@ -28,37 +44,133 @@ impl Whisper {
         config: &[u8],
         generation_config: &[u8],
         tokenizer: &[u8],
-        weights: Vec<u8>,
-    ) -> Result<Whisper, JsError> {
-        let transcriber = model::load(config, generation_config, tokenizer, weights)?;
-        Ok(Self { transcriber })
+        size: f64,
+        read: Function,
+    ) -> Result<Whisper, JsValue> {
+        let files = model::Files { config, generation_config, tokenizer };
+        let transcriber =
+            source::checkpoint(size, &read).and_then(|checkpoint| model::load(&files, checkpoint));
+        let transcriber = transcriber.map_err(|error| thrown(&error))?;
+        Ok(Self { transcriber, run: None })
     }
 
-    /// Transcribes mono samples at 16 kHz. `options` is JSON with the fields of `TranscribeOptions`, or empty; the
-    /// result is JSON as openai/whisper writes it.
+    /// The network's sizes by Hugging Face's names, and whether it knows many languages.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn info(&self) -> Result<JsValue, JsValue> {
+        object(&model::info(self.transcriber.model().dims()))
+    }
+
+    /// Begins a transcription; `options` is JSON, see [`options::parse`]. `on_event` is called with every event, and
+    /// ends the run by returning false.
     ///
     /// # Errors
     /// If an option is unknown or can't be used.
-    pub fn transcribe(&self, samples: Vec<f32>, options: &str) -> Result<String, JsError> {
-        let options = parse_options(options)?;
-        let transcript = self.transcriber.run(&Waveform::new(samples), options, &mut Silent)?;
-        Ok(serde_json::to_string(&transcript)?)
+    pub fn start(&mut self, audio: Audio, options: &str, on_event: &Function) -> Result<(), JsValue> {
+        self.run = None;
+        let options = options::parse(options).map_err(|error| thrown(&error))?;
+        let run = self.transcriber.start_observed(&audio.into(), options, &mut tell(on_event));
+        self.run = Some(run.map_err(|error| thrown(&error))?);
+        Ok(())
+    }
+
+    /// Decodes one window of 30 s; false when nothing is left or `on_event` ended the run.
+    ///
+    /// # Errors
+    /// If nothing was begun, or the network fails.
+    #[wasm_bindgen(js_name = nextWindow)]
+    pub fn next_window(&mut self, on_event: &Function) -> Result<bool, JsValue> {
+        let run = self.run.as_mut().ok_or_else(|| thrown(&nothing_begun()))?;
+        let flow = self.transcriber.next_window(run, &mut tell(on_event));
+        Ok(flow.map_err(|error| thrown(&error))?.is_continue())
+    }
+
+    /// Ends the transcription: what was transcribed so far.
+    ///
+    /// # Errors
+    /// If nothing was begun.
+    pub fn finish(&mut self) -> Result<JsValue, JsValue> {
+        let run = self.run.take().ok_or_else(|| thrown(&nothing_begun()))?;
+        object(&serde_json::json!(self.transcriber.finish(run)))
+    }
+
+    /// `{language, probabilities}` of the first 30 s.
+    ///
+    /// # Errors
+    /// If the network knows only English.
+    #[wasm_bindgen(js_name = detectLanguage)]
+    pub fn detect_language(&self, audio: Audio) -> Result<JsValue, JsValue> {
+        let heard = self.transcriber.detect_language(&audio.into()).map_err(|error| thrown(&error))?;
+        object(&events::languages_to_json(&heard))
     }
 }
 
-/// Decodes the bytes of an audio or video file to mono samples at 16 kHz.
+/// Checks options before there is a recording to use them on.
 ///
 /// # Errors
-/// If the file can't be decoded; the message says why.
-#[wasm_bindgen(js_name = decodeAudio)]
-pub fn decode_audio(bytes: Vec<u8>) -> Result<Vec<f32>, JsError> {
-    Ok(media::decode(std::io::Cursor::new(bytes), None)?.samples().to_vec())
+/// If an option is unknown or has a value of another type.
+#[wasm_bindgen(js_name = checkOptions)]
+pub fn check_options(options: &str) -> Result<(), JsValue> {
+    options::parse(options).and_then(|options| options.validate()).map_err(|error| thrown(&error))
 }
 
-/// Options from JSON; none for an empty string.
+/// What a transcription of a model takes in bytes: `{bytes, terms}`; see [`estimate::of_json`].
 ///
 /// # Errors
-/// If it is not JSON, or a field is unknown.
-pub fn parse_options(json: &str) -> serde_json::Result<TranscribeOptions> {
-    if json.is_empty() { Ok(TranscribeOptions::default()) } else { serde_json::from_str(json) }
+/// If the request names no model, or has an unknown field.
+#[wasm_bindgen]
+pub fn estimate(request: &str) -> Result<JsValue, JsValue> {
+    object(&estimate::of_json(request).map_err(|error| thrown(&error))?)
+}
+
+/// The file of a transcript, given as JSON, in a format named by its extension; `options` is JSON too, or empty.
+///
+/// # Errors
+/// If the format or an option is unknown, or the transcript is not one.
+#[wasm_bindgen]
+pub fn write(transcript: &str, format: &str, options: &str) -> Result<String, JsValue> {
+    transcript::write(transcript, format, options).map_err(|error| thrown(&error))
+}
+
+/// `[code, English name]` of every language Whisper knows.
+///
+/// # Errors
+/// Never.
+#[wasm_bindgen]
+pub fn languages() -> Result<JsValue, JsValue> {
+    object(&serde_json::json!(LANGUAGES.as_slice()))
+}
+
+/// Why the last call ended in a trap, if it was a panic; a trap without one is memory that was not to be had.
+#[wasm_bindgen(js_name = lastPanic)]
+pub fn last_panic() -> Option<String> {
+    error::last_panic()
+}
+
+/// Called once, when the module is instantiated.
+#[wasm_bindgen(start)]
+pub fn initialise() {
+    error::keep_panics();
+}
+
+fn nothing_begun() -> Error {
+    Error::Options("no transcription is under way; call `start` first".into())
+}
+
+/// An observer that hands every event to JavaScript as an object.
+fn tell(on_event: &Function) -> impl FnMut(Event<'_>) -> ControlFlow<()> {
+    move |event| {
+        let Some(event) = events::to_json(&event) else { return ControlFlow::Continue(()) };
+        // A receiver that throws has lost interest.
+        let answer = object(&event).and_then(|event| on_event.call1(&JsValue::NULL, &event));
+        match answer {
+            Ok(answer) if answer != JsValue::FALSE => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    }
+}
+
+fn object(value: &serde_json::Value) -> Result<JsValue, JsValue> {
+    JSON::parse(&value.to_string())
 }

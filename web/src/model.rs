@@ -1,4 +1,4 @@
-//! From bytes to a network.
+//! From a model's files to a network.
 
 use std::sync::Arc;
 
@@ -6,24 +6,49 @@ use candle_core::{DType, Device};
 use candle_whisper_core::dims::{ModelDimensions, alignment_heads};
 use candle_whisper_core::model::Whisper;
 use candle_whisper_core::tokenizer::Tokenizer;
-use candle_whisper_core::weights::{Checkpoint, Weights};
+use candle_whisper_core::weights::{Checkpoint, Format, Weights};
 use candle_whisper_core::{Result, Transcriber};
+use serde_json::{Value, json};
 
-/// Loads a model from the bytes of its files, to compute in f32. `generation_config` may be empty.
+/// The files beside the weights, each empty if there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct Files<'a> {
+    /// `config.json`
+    pub config: &'a [u8],
+    /// `generation_config.json`, which names the heads that word times come from.
+    pub generation_config: &'a [u8],
+    /// `tokenizer.json`
+    pub tokenizer: &'a [u8],
+}
+
+/// Loads a model, to compute in f32. What it lacks comes from its weights, or is built in.
 ///
 /// # Errors
-/// If one of them is broken or they do not belong together.
-pub fn load(
-    config: &[u8],
-    generation_config: &[u8],
-    tokenizer: &[u8],
-    weights: Vec<u8>,
-) -> Result<Transcriber> {
-    let dims = ModelDimensions::from_json(config)?;
-    let generation_config = (!generation_config.is_empty()).then_some(generation_config);
-    let heads = alignment_heads(&dims, generation_config)?;
-    let tokenizer = Tokenizer::from_json(tokenizer, dims.n_vocab)?;
-    let checkpoint = Checkpoint::open(vec![Box::new(weights)])?;
+/// If a file is broken, or they do not belong together.
+pub fn load(files: &Files<'_>, checkpoint: Checkpoint) -> Result<Transcriber> {
+    let given = |bytes| Some(bytes).filter(|bytes: &&[u8]| !bytes.is_empty());
+    let (config, generation_config) = (given(files.config), given(files.generation_config));
+    // faster-whisper's `config.json` has the heads and no sizes.
+    let (config, heads) = match checkpoint.format() {
+        Format::CTranslate2 => (None, config),
+        _ => (config, generation_config),
+    };
+    let dims = match (checkpoint.dims(), config) {
+        (Some(dims), _) => dims.clone(),
+        (None, Some(config)) => ModelDimensions::from_json(config)?,
+        (None, None) => checkpoint.dims_of_tensors()?,
+    };
+    let heads = alignment_heads(&dims, heads)?;
+    let tokenizer = match (checkpoint.vocabulary(), given(files.tokenizer)) {
+        (Some(tokens), _) => Tokenizer::from_tokens(tokens, dims.n_vocab)?,
+        (None, Some(tokenizer)) => Tokenizer::from_json(tokenizer, dims.n_vocab)?,
+        (None, None) => Tokenizer::built_in(dims.n_vocab)?,
+    };
     let weights = Weights::from_checkpoint(Arc::new(checkpoint), DType::F32, &Device::Cpu);
     Transcriber::new(Arc::new(Whisper::load(dims, heads, &weights)?), tokenizer)
+}
+
+/// What there is to say of a network.
+pub fn info(dims: &ModelDimensions) -> Value {
+    json!({"n_vocab": dims.n_vocab, "multilingual": dims.is_multilingual(), "dims": dims})
 }

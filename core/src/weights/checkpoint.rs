@@ -2,6 +2,7 @@
 //!
 //! Bytes are the caller's, in memory or mapped into it; a tensor's are touched when it is asked for.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -16,8 +17,21 @@ use crate::error::{Error, Result};
 
 /// The bytes of a file.
 pub trait Bytes: Send + Sync {
-    /// All of them.
+    /// All of them; of a file that is read piece by piece, as many from its start as its table of tensors takes.
     fn bytes(&self) -> &[u8];
+
+    /// How many there are, read or not.
+    fn size(&self) -> usize {
+        self.bytes().len()
+    }
+
+    /// Some of them, read now if they are not in memory.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    fn piece(&self, range: Range<usize>) -> std::io::Result<Cow<'_, [u8]>> {
+        Ok(Cow::Borrowed(&self.bytes()[range]))
+    }
 
     /// Says that these will not be asked for again soon, so that mapped ones need not stay in memory.
     fn release(&self, range: Range<usize>) {
@@ -72,8 +86,8 @@ impl Checkpoint {
                 )));
             }
             let mut contents = match format {
-                Format::Safetensors => safetensors::read(bytes)?,
-                Format::Gguf => gguf::read(bytes)?,
+                Format::Safetensors => safetensors::read(bytes, part.size())?,
+                Format::Gguf => gguf::read(bytes, part.size())?,
                 Format::Ggml => ggml::read(bytes)?,
                 Format::CTranslate2 => ct2::read(bytes)?,
                 Format::Torch => torch::read(bytes)?,
@@ -130,9 +144,13 @@ impl Checkpoint {
         self.contents.vocabulary.as_deref()
     }
 
-    /// A tensor as it lies in the file; nothing if its rows are mixed, whose pieces lie apart.
+    /// A tensor as it lies in a file that is in memory; nothing if its rows are mixed, whose pieces lie apart.
     pub fn bytes(&self, stored: &Stored) -> &[u8] {
         &self.parts[stored.part].bytes()[stored.range.clone()]
+    }
+
+    fn piece(&self, stored: &Stored) -> std::io::Result<Cow<'_, [u8]>> {
+        self.parts[stored.part].piece(stored.range.clone())
     }
 
     /// Says that a tensor's bytes will not be asked for again soon.
@@ -145,9 +163,10 @@ impl Checkpoint {
     /// # Errors
     /// If the device has no memory for it.
     pub fn tensor(&self, stored: &Stored, dtype: DType, device: &Device) -> candle_core::Result<Tensor> {
-        let bytes = self.bytes(stored);
         let tensor = match stored.encoding {
-            Encoding::Float(float) => Tensor::from_raw_buffer(bytes, float, &stored.shape, &Device::Cpu)?,
+            Encoding::Float(float) => {
+                Tensor::from_raw_buffer(&self.piece(stored)?, float, &stored.shape, &Device::Cpu)?
+            }
             Encoding::Blocks(_) => match self.blocks(stored, &Device::Cpu)? {
                 Some(blocks) => blocks.dequantize(&Device::Cpu)?,
                 None => candle_core::bail!("{} are no blocks", stored.encoding),
@@ -168,7 +187,7 @@ impl Checkpoint {
     /// If the device has no memory for it.
     pub fn blocks(&self, stored: &Stored, device: &Device) -> candle_core::Result<Option<QTensor>> {
         let Encoding::Blocks(dtype) = stored.encoding else { return Ok(None) };
-        let bytes = aligned(self.bytes(stored));
+        let bytes = aligned(&self.piece(stored)?);
         let storage = QStorage::from_data(bytes.as_slice().into(), device, dtype)?;
         self.release(stored);
         QTensor::new(storage, stored.shape.as_slice()).map(Some)

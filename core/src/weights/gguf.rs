@@ -16,7 +16,8 @@ const STRING: u32 = 8;
 const ARRAY: u32 = 9;
 const U32: u32 = 4;
 
-pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
+/// The table of tensors; `bytes` may end after it, in a file of `size` bytes.
+pub(super) fn read(bytes: &[u8], size: usize) -> Result<Contents> {
     let mut file = Cursor::new(bytes);
     file.skip(4)?;
     let version = file.u32()?;
@@ -58,7 +59,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
         let encoding = Encoding::from_ggml(kind).ok_or_else(|| {
             Error::Weights(format!("tensor `{name}` has ggml's type {kind}, which is unknown"))
         })?;
-        let stored = Stored::new(&name, shape, encoding, data.saturating_add(offset), bytes.len())?;
+        let stored = Stored::new(&name, shape, encoding, data.saturating_add(offset), size)?;
         tensors.insert(canonical, stored);
     }
     join(&mut tensors)?;

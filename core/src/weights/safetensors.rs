@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 
 use candle_core::DType;
-use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
 
 use super::checkpoint::Contents;
-use super::cursor::cut_short;
+use super::cursor::{Cursor, cut_short};
 use super::names::canonical;
 use super::stored::{Encoding, Stored};
 use crate::error::{Error, Result};
 
-pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
-    let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| match error {
-        SafeTensorError::MetadataIncompleteBuffer | SafeTensorError::InvalidHeaderLength => {
-            cut_short("its length is not what its header says")
-        }
-        other => Error::Weights(format!("the safetensors header is damaged: {other}")),
-    })?;
+/// What a header says; `bytes` may end after it, in a file of `size` bytes.
+pub(super) fn read(bytes: &[u8], size: usize) -> Result<Contents> {
+    let mut file = Cursor::new(bytes);
+    let header = file.len64()?;
+    let metadata: Metadata = serde_json::from_slice(file.take(header)?)
+        .map_err(|error| Error::Weights(format!("the safetensors header is damaged: {error}")))?;
+    if (8 + header).checked_add(metadata.data_len()) != Some(size) {
+        return Err(cut_short("its length is not what its header says"));
+    }
     let (mut tensors, mut foreign) = (BTreeMap::new(), None);
     for (name, info) in metadata.tensors() {
         let (Some(canonical), Some(dtype)) = (canonical(&name), float(info.dtype)) else {
@@ -25,7 +28,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Contents> {
             continue;
         };
         let start = 8 + header + info.data_offsets.0;
-        let stored = Stored::new(&name, info.shape.clone(), Encoding::Float(dtype), start, bytes.len())?;
+        let stored = Stored::new(&name, info.shape.clone(), Encoding::Float(dtype), start, size)?;
         if stored.size_in_bytes() != info.data_offsets.1 - info.data_offsets.0 {
             return Err(cut_short(format_args!("tensor `{name}` has not the size of its shape")));
         }

@@ -1,0 +1,143 @@
+// The package in Chromium: the plain example, with and without isolation, and the Vite example.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { root, serve } from "./site.js";
+
+const jfk = join(root, "tests/data/jfk.flac");
+const sentence = /ask not what your country can do for you/;
+const plain = { "/pkg/": "web/pkg", "/models/": "native/models", "/data/": "tests/data", "/": "web/examples/plain" };
+const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync"];
+
+let profile;
+let browser;
+before(async () => {
+  profile = mkdtempSync(join(tmpdir(), "candle-whisper-"));
+  browser = await chromium.launchPersistentContext(profile, { executablePath: "/usr/bin/chromium", args: QUIET });
+});
+after(async () => {
+  await browser.close();
+  rmSync(profile, { recursive: true, force: true });
+});
+
+/** A page that says what it logs, and fails the test when it throws. */
+async function open(url) {
+  const page = await browser.newPage();
+  page.on("console", (message) => console.log(`page: ${message.text()}`));
+  page.on("pageerror", (error) => assert.fail(`the page failed: ${error.message}`));
+  await page.goto(url);
+  return page;
+}
+
+async function transcribe(page) {
+  await page.setInputFiles("input", jfk);
+  await page.waitForFunction(() => /Done|: /.test(document.querySelector("p").textContent)
+    && !document.querySelector("input").disabled, null, { timeout: 120_000 });
+  assert.equal(await page.textContent("p"), "Done.");
+  return page.textContent("pre");
+}
+
+for (const isolated of [false, true]) {
+  test(`the plain example writes what a file says, ${isolated ? "isolated" : "without any headers"}`, async () => {
+    const site = await serve(plain, { isolated });
+    const page = await open(site.url);
+    assert.equal(await page.evaluate(() => crossOriginIsolated), isolated);
+    await page.evaluate(() => {
+      globalThis.longest = 0;
+      const watch = (list) => list.getEntries().forEach((task) => (globalThis.longest = Math.max(longest, task.duration)));
+      new PerformanceObserver(watch).observe({ type: "longtask" });
+    });
+    assert.match(await transcribe(page), sentence);
+    console.log(`longest task of the page's own thread: ${await page.evaluate(() => longest)} ms`);
+    // The model is kept: without the server's copy the next visit still has it.
+    site.offline = true;
+    site.requests.length = 0;
+    await page.reload();
+    assert.match(await transcribe(page), sentence);
+    assert.deepEqual(site.requests.filter((path) => path.includes("/models/")), []);
+    await page.close();
+    site.close();
+  });
+
+  test(`a signal stops within a second and the model goes on, ${isolated ? "isolated" : "without any headers"}`, async () => {
+    const site = await serve(plain, { isolated });
+    const page = await open(site.url);
+    const seen = await page.evaluate(async () => {
+      const { CandleWhisper } = await import("./pkg/candle-whisper.js");
+      const whisper = await CandleWhisper.load();
+      const file = async (name) => (await fetch(`data/${name}`)).blob();
+      const [long, short] = [await file("long-72s.flac"), await file("jfk.flac")];
+      const control = new AbortController();
+      let since = 0;
+      let code = "";
+      try {
+        for await (const event of whisper.transcribe(long, { temperature: 0 }, { signal: control.signal })) {
+          if (event.type !== "text" || since) continue;
+          since = performance.now();
+          control.abort();
+        }
+      } catch (error) {
+        code = error.code;
+      }
+      const stopped = performance.now() - since;
+      const again = performance.now();
+      let text = "";
+      for await (const event of whisper.transcribe(short)) if (event.type === "done") text = event.transcript.text;
+      whisper.dispose();
+      return { code, stopped, again: performance.now() - again, text };
+    });
+    console.log(`stopped after ${seen.stopped.toFixed(0)} ms; the next 11 s took ${seen.again.toFixed(0)} ms`);
+    assert.equal(seen.code, "aborted");
+    assert.ok(seen.stopped < 1000);
+    assert.match(seen.text, sentence);
+    await page.close();
+    site.close();
+  });
+}
+
+test("an AudioBuffer of another rate and several channels is heard", async () => {
+  const site = await serve(plain);
+  const page = await open(site.url);
+  const text = await page.evaluate(async () => {
+    const { CandleWhisper } = await import("./pkg/candle-whisper.js");
+    const whisper = await CandleWhisper.load();
+    const bytes = await (await fetch("data/jfk.flac")).arrayBuffer();
+    const buffer = await new OfflineAudioContext(2, 1, 44100).decodeAudioData(bytes);
+    const stereo = new AudioBuffer({ length: buffer.length, numberOfChannels: 2, sampleRate: 44100 });
+    for (const channel of [0, 1]) stereo.copyToChannel(buffer.getChannelData(0), channel);
+    let text = "";
+    for await (const event of whisper.transcribe(stereo)) if (event.type === "done") text = event.transcript.text;
+    whisper.dispose();
+    return text;
+  });
+  assert.match(text, sentence);
+  await page.close();
+  site.close();
+});
+
+test("the Vite example is built and writes what a file says", async () => {
+  const work = mkdtempSync(join(root, "tests/web/.vite-"));
+  try {
+    cpSync(join(root, "web/examples/vite"), work, { recursive: true });
+    mkdirSync(join(work, "node_modules"));
+    cpSync(join(root, "web/pkg"), join(work, "node_modules/candle-whisper"), { recursive: true });
+    execFileSync(join(root, "tests/web/node_modules/.bin/vite"), ["build", "--logLevel", "warn"], { cwd: work, stdio: "inherit" });
+    const site = await serve({ "/models/": "native/models", "/": join(work, "dist").slice(root.length) });
+    const page = await open(site.url);
+    await page.setInputFiles("input", jfk);
+    await page.waitForFunction(() => /country/.test(document.querySelector("pre").textContent), null, { timeout: 120_000 });
+    assert.match(await page.textContent("pre"), sentence);
+    await page.close();
+    site.close();
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+});

@@ -1,0 +1,27 @@
+//! Memory before loading.
+
+use candle_whisper_web::estimate::of_json;
+
+#[test]
+fn the_sum_of_what_exists_at_once_is_the_cores() {
+    let base = of_json(r#"{"shape": "base", "seconds": 11}"#).unwrap();
+    let bytes = base["bytes"].as_u64().unwrap();
+    assert!((300_000_000..500_000_000).contains(&bytes), "{bytes}");
+    assert!(base["terms"]["weights"].as_u64().unwrap() > 280_000_000);
+    let hour = of_json(r#"{"shape": "base", "seconds": 3600}"#).unwrap();
+    assert!(hour["bytes"].as_u64().unwrap() > bytes + 300_000_000);
+    let beams = of_json(r#"{"shape": "base", "seconds": 11, "options": {"beam_size": 5, "temperature": 0}}"#)
+        .unwrap();
+    assert!(beams["bytes"].as_u64().unwrap() > bytes);
+}
+
+#[test]
+fn sizes_may_differ_from_a_shape_and_what_is_unknown_is_an_error() {
+    let bytes = |request| of_json(request).unwrap()["bytes"].as_u64().unwrap();
+    assert!(bytes(r#"{"shape": "medium", "n_text_layer": 2}"#) < bytes(r#"{"shape": "medium"}"#));
+    let complaint = |request| of_json(request).unwrap_err().to_string();
+    assert!(complaint(r#"{"shape": "huge"}"#).contains("unknown shape `huge`"));
+    assert!(complaint("{}").contains("`model` or `dims`"));
+    assert!(complaint(r#"{"shape": "base", "second": 3}"#).contains("unknown field `second`"));
+    assert!(complaint(r#"{"shape": "base", "options": {"x": 3}}"#).contains("unknown option `x`"));
+}

@@ -1,0 +1,144 @@
+// The package as Node has it: what the native program says, said by wasm.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { openAsBlob, readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+
+import { CandleWhisper, CandleWhisperError } from "../../../web/pkg/candle-whisper.js";
+
+const root = new URL("../../../", import.meta.url);
+const at = (name) => new URL(name, root);
+const jfk = at("tests/data/jfk.flac");
+const greedy = { temperature: 0 };
+
+let whisper;
+before(async () => (whisper = await CandleWhisper.load({ models: at("native/models/") })));
+after(() => whisper.dispose());
+
+async function transcribed(input, options = greedy, control = {}) {
+  const events = [];
+  for await (const event of whisper.transcribe(input, options, control)) events.push(event);
+  return events;
+}
+
+/** What the command line makes of the same. */
+function native(...options) {
+  const program = at("target/release/candle-whisper").pathname;
+  const from = process.env.CANDLE_WHISPER_PROGRAM ?? program;
+  return execFileSync(from, [jfk.pathname, "--model", at("native/models/tiny.en").pathname, "--verbose", "None", "--temperature", "0", "--temperature_increment_on_fallback",
+    "None", "--beam_size", "None", "--best_of", "None", "-o", "-", ...options], { encoding: "utf8" });
+}
+
+test("the tokens are those of the native program on the same weights", async () => {
+  const events = await transcribed(jfk);
+  const { transcript } = events.at(-1);
+  const expected = JSON.parse(native("-f", "json"));
+  assert.deepEqual(transcript.segments.map((s) => s.tokens), expected.segments.map((s) => s.tokens));
+  assert.equal(transcript.text, expected.text);
+  assert.match(transcript.text, /ask not what your country can do for you/);
+});
+
+test("events come in order, and the last one has everything", async () => {
+  const events = await transcribed(await openAsBlob(jfk));
+  const kinds = events.map((event) => event.type);
+  assert.equal(kinds[0], "audio");
+  assert.equal(events[0].duration, 11);
+  assert.ok(kinds.filter((kind) => kind === "text").length > 20);
+  assert.ok(kinds.lastIndexOf("text") < kinds.indexOf("segment"));
+  assert.deepEqual(events.at(-2), { type: "progress", seconds: 11, duration: 11 });
+  const { transcript } = events.at(-1);
+  assert.deepEqual(transcript.segments, events.filter((e) => e.type === "segment").map((e) => e.segment));
+});
+
+test("subtitles with word times are those of the native program, byte for byte", async () => {
+  const { transcript } = (await transcribed(jfk, { ...greedy, word_timestamps: true })).at(-1);
+  const words = ["--word_timestamps", "True", "--max_line_width", "20", "--max_line_count", "2"];
+  const layout = { max_line_width: 20, max_line_count: 2 };
+  assert.equal(whisper.toSrt(transcript, layout), native("-f", "srt", ...words));
+  assert.equal(whisper.toVtt(transcript, layout), native("-f", "vtt", ...words));
+  for (const [format, text] of [["tsv", whisper.toTsv(transcript)], ["txt", whisper.toTxt(transcript)],
+    ["lrc", whisper.toLrc(transcript)], ["csv", whisper.toCsv(transcript)]]) {
+    assert.equal(text, native("-f", format, "--word_timestamps", "True"), format);
+  }
+});
+
+test("samples at 16 kHz and a file of them are heard alike", async () => {
+  const wav = readFileSync(at("tests/data/formats/wav_f32_16k.wav"));
+  const data = wav.subarray(wav.indexOf("data") + 8);
+  const samples = new Float32Array(data.buffer.slice(data.byteOffset, data.byteOffset + (data.length & ~3)));
+  const said = (await transcribed(samples)).at(-1).transcript.text;
+  assert.equal(said, (await transcribed(at("tests/data/formats/wav_f32_16k.wav"))).at(-1).transcript.text);
+});
+
+test("video in a Blob is heard", async () => {
+  const events = await transcribed(await openAsBlob(at("tests/data/formats/mp4_h264_aac.mp4")));
+  assert.ok(events[0].duration > 1);
+});
+
+test("bad options are errors that name them", async () => {
+  const complaint = async (options) => {
+    const error = await transcribed(jfk, options).then(() => null, (error) => error);
+    assert.ok(error instanceof CandleWhisperError);
+    assert.equal(error.code, "bad-option");
+    return error.message;
+  };
+  assert.match(await complaint({ wordTimestamps: true }), /unknown option `wordTimestamps`/);
+  assert.match(await complaint({ beam_size: "5" }), /`beam_size`/);
+  assert.match(await complaint({ beam_size: NaN }), /`beam_size`.*NaN/);
+  assert.match(await complaint({ temperature: 0, language: "klingon" }), /klingon/);
+  await assert.rejects(CandleWhisper.load({ modle: "tiny.en" }), /unknown option `modle`/);
+  await assert.rejects(CandleWhisper.load({ model: "enormous" }), /unknown model `enormous`/);
+  assert.throws(() => whisper.toSrt({ text: "", segments: [], language: "en" }, { width: 3 }), /unknown field `width`/);
+});
+
+test("what is no recording is an error of its own kind, and the next one is heard", async () => {
+  await assert.rejects(transcribed(new Blob(["no sound at all, only words"])), { code: "audio" });
+  await assert.rejects(transcribed(at("tests/data/bad/video_no_audio.mp4")), { code: "audio" });
+  await assert.rejects(whisper.detectLanguage(jfk), { code: "bad-option" });
+  assert.equal((await transcribed(jfk)).at(-1).type, "done");
+});
+
+test("a signal stops a transcription in a second, and the next one runs", async () => {
+  const control = new AbortController();
+  const long = at("tests/data/long-72s.flac");
+  let since = 0;
+  const run = async () => {
+    for await (const event of whisper.transcribe(long, greedy, { signal: control.signal })) {
+      if (event.type === "text" && !since) {
+        since = performance.now();
+        control.abort();
+      }
+    }
+  };
+  await assert.rejects(run(), { code: "aborted" });
+  assert.ok(performance.now() - since < 1000, `${performance.now() - since} ms`);
+  await assert.rejects(transcribed(jfk, greedy, { signal: AbortSignal.abort() }), { code: "aborted" });
+  const again = performance.now();
+  assert.equal((await transcribed(jfk)).at(-1).type, "done");
+  console.log(`after a stop: ${Math.round(performance.now() - again)} ms for 11 s`);
+});
+
+test("leaving the loop stops it; two at once take turns", async () => {
+  for await (const event of whisper.transcribe(at("tests/data/long-72s.flac"), greedy)) if (event.type === "text") break;
+  const both = await Promise.all([transcribed(jfk), transcribed(jfk)]);
+  assert.deepEqual(both[0].at(-1), both[1].at(-1));
+});
+
+test("memory is estimated before loading, by name or by sizes", async () => {
+  const base = await CandleWhisper.estimate({ model: "base", seconds: 11 });
+  assert.ok(base.bytes > 3e8 && base.bytes < 5e8);
+  const config = JSON.parse(readFileSync(at("native/models/tiny.en/config.json"), "utf8"));
+  assert.ok((await CandleWhisper.estimate({ dims: config })).bytes < base.bytes);
+  await assert.rejects(CandleWhisper.estimate({ model: "enormous" }), { code: "bad-option" });
+  assert.equal(CandleWhisper.languages().length, 100);
+  assert.deepEqual(CandleWhisper.languages()[0], ["en", "english"]);
+  assert.equal(whisper.info.multilingual, false);
+});
+
+test("a disposed model says so", async () => {
+  const weights = readFileSync(at("native/models/tiny.en/model.gguf"));
+  const other = await CandleWhisper.load({ model: { weights } });
+  other.dispose();
+  await assert.rejects(other.detectLanguage(jfk), /disposed/);
+});

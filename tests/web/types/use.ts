@@ -1,0 +1,31 @@
+// What a program in TypeScript may write, and what it may not.
+
+import { CandleWhisper, CandleWhisperError, type Segment, type Transcript } from "../../../web/pkg/candle-whisper.js";
+
+export async function use(file: File): Promise<string> {
+  const whisper = await CandleWhisper.load({ model: "base", onProgress: ({ loaded, total }) => void [loaded, total] });
+  const segments: Segment[] = [];
+  let transcript: Transcript | undefined;
+  for await (const event of whisper.transcribe(file, { beam_size: 5, task: "translate" }, { signal: AbortSignal.timeout(9) })) {
+    if (event.type === "segment") segments.push(event.segment);
+    if (event.type === "fallback") event.reason satisfies "compression_ratio" | "avg_logprob" | "other";
+    if (event.type === "done") transcript = event.transcript;
+    // @ts-expect-error only some events have a text
+    event.text;
+  }
+  // @ts-expect-error the core's names, not JavaScript's
+  whisper.transcribe(file, { beamSize: 5 });
+  // @ts-expect-error a task is one of two
+  whisper.transcribe(file, { task: "summarise" });
+  // @ts-expect-error an array is no recording
+  whisper.transcribe([0, 1]);
+  // @ts-expect-error a model has weights
+  await CandleWhisper.load({ model: { config: "config.json" } });
+  const { language, probabilities } = await whisper.detectLanguage(file);
+  const { bytes } = await CandleWhisper.estimate({ model: language, seconds: probabilities.en });
+  const codes: string[] = CandleWhisper.languages().map(([code]) => code);
+  const dims: number = whisper.info.dims.d_model ?? bytes;
+  if (!transcript) throw new CandleWhisperError("audio", `${codes} ${dims}`);
+  whisper.dispose();
+  return whisper.toSrt(transcript, { max_line_width: 40 });
+}

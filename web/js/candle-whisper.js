@@ -1,0 +1,260 @@
+// Speech to text in the browser and in Node: what people import. The network runs in a worker of its own; here are its
+// caller's side, and what is quick enough to be done at once.
+
+import init, { checkOptions, estimate as estimateOf, write } from "./candle_whisper_web.js";
+import { Client } from "./client.js";
+import { CandleWhisperError, asError, check } from "./errors.js";
+import { hear, modelFile } from "./input.js";
+import { LANGUAGES } from "./languages.js";
+import { KNOWN, filesOf } from "./models.js";
+import { compile, isNode } from "./platform.js";
+import { clear } from "./store.js";
+
+export { CandleWhisperError };
+/** @typedef {import("./types.js").TranscribeOptions} TranscribeOptions */
+/** @typedef {import("./types.js").TranscribeEvent} TranscribeEvent */
+/** @typedef {import("./types.js").Transcript} Transcript */
+/** @typedef {import("./types.js").Segment} Segment */
+/** @typedef {import("./types.js").Word} Word */
+/** @typedef {import("./types.js").SubtitleOptions} SubtitleOptions */
+/** @typedef {import("./types.js").LoadOptions} LoadOptions */
+/** @typedef {import("./types.js").LoadProgress} LoadProgress */
+/** @typedef {import("./types.js").ModelFiles} ModelFiles */
+/** @typedef {import("./types.js").Input} Input */
+
+/** @type {Promise<WebAssembly.Module> | null} */
+let compiled = null;
+
+/** The compiled module, instantiated on this thread too: for writers and estimates, which need no worker. */
+function ready() {
+  compiled ??= compile().then(async (module) => {
+    await init({ module_or_path: module });
+    return module;
+  });
+  compiled.catch(() => (compiled = null));
+  return compiled.catch((error) => {
+    throw asError(error, "network");
+  });
+}
+
+const HUB = "https://huggingface.co";
+const LOAD = ["model", "onProgress", "signal", "models", "hub", "cache"];
+const FILES = ["weights", "config", "generation_config", "tokenizer", "sha256"];
+
+/** A loaded model. */
+export class CandleWhisper {
+  #client;
+  /** What is known of the model. @type {import("./types.js").ModelInfo} */
+  info;
+
+  /**
+   * @param {Client} client
+   * @param {import("./types.js").ModelInfo} info
+   * @private
+   */
+  constructor(client, info) {
+    this.#client = client;
+    this.info = info;
+  }
+
+  /**
+   * Fetches a model, or finds it where it was kept, and loads it.
+   * @param {LoadOptions} [options]
+   */
+  static async load(options = {}) {
+    check(options, LOAD, "load");
+    const { model = "tiny.en", onProgress = () => {}, signal, hub = HUB, cache = !isNode } = options;
+    const models = options.models ?? (isNode ? null : "models/");
+    const given = typeof model === "string" ? filesOf(model, { models, hub }) : model;
+    check(given, FILES, "model");
+    if (!given.weights) throw new CandleWhisperError("bad-option", "a model needs `weights`");
+    if (signal?.aborted) throw new CandleWhisperError("aborted", "stopped on request");
+    const client = new Client(await ready());
+    try {
+      const info = await client.exclusively(signal, async (run) => {
+        /** @type {Record<string, unknown>} */
+        const wanted = {};
+        // What is small comes first: it tells whether the rest is worth fetching.
+        for (const name of ["config", "generation_config", "tokenizer", "weights"]) {
+          const file = given[/** @type {"weights"} */ (name)];
+          if (file) wanted[name] = await modelFile(name, file, { sha256: given.sha256?.[name], cache });
+        }
+        const files = await run("fetch", { files: wanted }, onProgress);
+        const info = await run("load", { files });
+        client.revive = (again) => again("load", { files });
+        return info;
+      });
+      return new CandleWhisper(client, { model: typeof model === "string" ? model : "", ...info });
+    } catch (error) {
+      client.dispose();
+      throw asError(error, "model");
+    }
+  }
+
+  /**
+   * Transcribes a recording, and tells what happens meanwhile; the last event is `done`. Leaving the loop stops it.
+   * @param {Input} input
+   * @param {TranscribeOptions} [options]
+   * @param {{signal?: AbortSignal}} [control]
+   * @returns {AsyncGenerator<TranscribeEvent, void, undefined>}
+   */
+  async *transcribe(input, options = {}, control = {}) {
+    check(control, ["signal"], "transcribe");
+    const json = optionsJson(options);
+    const own = new AbortController();
+    const stop = () => own.abort();
+    if (control.signal?.aborted) stop();
+    control.signal?.addEventListener("abort", stop, { once: true });
+    /** @type {TranscribeEvent[]} */
+    let events = [];
+    let wake = () => {};
+    /** @type {CandleWhisperError | null} */
+    let failure = null;
+    let ended = false;
+    const tell = (/** @type {TranscribeEvent} */ event) => {
+      events.push(event);
+      wake();
+    };
+    const work = this.#client.exclusively(own.signal, async (run) => {
+      tell({ type: "audio", duration: await hear(input, run) });
+      tell({ type: "done", transcript: await run("transcribe", { options: json }, tell) });
+    });
+    work
+      .catch((error) => (failure = asError(error, "model")))
+      .finally(() => {
+        ended = true;
+        wake();
+      });
+    try {
+      for (;;) {
+        const now = events;
+        events = [];
+        for (const event of now) {
+          if (own.signal.aborted) break;
+          yield event;
+        }
+        if (failure) throw failure;
+        if (ended && events.length === 0) return;
+        if (events.length === 0) await new Promise((resolve) => (wake = () => resolve(undefined)));
+      }
+    } finally {
+      control.signal?.removeEventListener("abort", stop);
+      if (!ended) stop();
+    }
+  }
+
+  /**
+   * Which language is spoken in the first 30 seconds, and how probable each is.
+   * @param {Input} input
+   * @param {{signal?: AbortSignal}} [control]
+   * @returns {Promise<{language: string, probabilities: Record<string, number>}>}
+   */
+  async detectLanguage(input, control = {}) {
+    check(control, ["signal"], "detectLanguage");
+    return this.#client.exclusively(control.signal, async (run) => {
+      await hear(input, run);
+      return run("detect");
+    });
+  }
+
+  /** Ends the worker, and gives its memory back. */
+  dispose() {
+    this.#client.dispose();
+  }
+
+  /** @param {Transcript} transcript @param {SubtitleOptions} [options] */
+  toSrt(transcript, options) {
+    return written(transcript, "srt", options);
+  }
+
+  /** @param {Transcript} transcript @param {SubtitleOptions} [options] */
+  toVtt(transcript, options) {
+    return written(transcript, "vtt", options);
+  }
+
+  /** @param {Transcript} transcript */
+  toTxt(transcript) {
+    return written(transcript, "txt");
+  }
+
+  /** @param {Transcript} transcript */
+  toTsv(transcript) {
+    return written(transcript, "tsv");
+  }
+
+  /** @param {Transcript} transcript */
+  toJson(transcript) {
+    return written(transcript, "json");
+  }
+
+  /** @param {Transcript} transcript */
+  toLrc(transcript) {
+    return written(transcript, "lrc");
+  }
+
+  /** @param {Transcript} transcript */
+  toCsv(transcript) {
+    return written(transcript, "csv");
+  }
+
+  /**
+   * The memory that a model will take, before it is loaded: the most at once, and what it consists of.
+   * @param {import("./types.js").EstimateOptions} request
+   * @returns {Promise<import("./types.js").MemoryEstimate>}
+   */
+  static async estimate(request) {
+    check(request, ["model", "dims", "seconds", "options"], "estimate");
+    const { model, dims, seconds, options } = request;
+    const known = model === undefined ? undefined : KNOWN[model];
+    if (!dims && !known) {
+      throw new CandleWhisperError("bad-option", `estimate needs \`dims\` or a model of ${Object.keys(KNOWN).join(", ")}`);
+    }
+    const shape = dims ? { dims } : { ...known, repo: undefined };
+    await ready();
+    return quick(() => estimateOf(JSON.stringify({ ...shape, seconds, options })));
+  }
+
+  /**
+   * Code and English name of every language, in Whisper's order.
+   * @returns {[code: string, name: string][]}
+   */
+  static languages() {
+    return LANGUAGES.map(([code, name]) => [code, name]);
+  }
+
+  /** Forgets the models that were kept for the next visit. */
+  static async clearCache() {
+    await clear();
+  }
+}
+
+/** @param {TranscribeOptions} options */
+function optionsJson(options) {
+  check(options, null, "transcribe");
+  const json = JSON.stringify(options);
+  quick(() => checkOptions(json));
+  return json;
+}
+
+/**
+ * @param {Transcript} transcript
+ * @param {string} format
+ * @param {SubtitleOptions} [options]
+ * @returns {string}
+ */
+function written(transcript, format, options = {}) {
+  check(options, null, `to${format}`);
+  return quick(() => write(JSON.stringify(transcript), format, JSON.stringify(options)));
+}
+
+/**
+ * @template T
+ * @param {() => T} work on this thread
+ */
+function quick(work) {
+  try {
+    return work();
+  } catch (error) {
+    throw asError(error, "bad-option");
+  }
+}

@@ -1,0 +1,110 @@
+// Browsers and Node: workers, and bytes that are read at once.
+
+/** @typedef {{size: number, read: (offset: number, length: number) => Uint8Array, close: () => void}} Source */
+
+/** @typedef {{post: (message: unknown, transfer?: Transferable[]) => void, terminate: () => void, hold: (busy: boolean) => void}} WorkerHandle */
+
+const { process } = /** @type {{process?: {versions?: {node?: string}}}} */ (globalThis);
+export const isNode = !!process?.versions?.node && typeof globalThis.document === "undefined";
+
+/**
+ * A module of Node's, out of the sight of bundlers.
+ * @param {string} name
+ * @returns {Promise<any>}
+ */
+const node = (name) => import(/* @vite-ignore */ /* webpackIgnore: true */ `node:${name}`);
+
+/**
+ * Starts the worker that computes.
+ * @param {(message: any) => void} onMessage
+ * @param {(words: string) => void} onDeath
+ * @returns {Promise<WorkerHandle>}
+ */
+export async function startWorker(onMessage, onDeath) {
+  if (isNode) {
+    const { Worker } = await node("worker_threads");
+    const worker = new Worker(new URL("./worker.js", import.meta.url));
+    worker.on("message", onMessage);
+    worker.on("error", (/** @type {Error} */ error) => onDeath(error.message));
+    worker.unref();
+    return {
+      post: (message, transfer = []) => worker.postMessage(message, transfer),
+      terminate: () => void worker.terminate(),
+      hold: (busy) => (busy ? worker.ref() : worker.unref()),
+    };
+  }
+  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "candle-whisper" });
+  worker.onmessage = ({ data }) => onMessage(data);
+  worker.onerror = (event) => onDeath(event.message || "the worker could not be started");
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, transfer),
+    terminate: () => worker.terminate(),
+    hold: () => {},
+  };
+}
+
+/**
+ * In the worker: what answers, and who is told of messages.
+ * @param {(message: any) => void} onMessage
+ * @returns {Promise<(message: unknown, transfer?: Transferable[]) => void>}
+ */
+export async function answer(onMessage) {
+  if (isNode) {
+    const { parentPort } = await node("worker_threads");
+    parentPort.on("message", onMessage);
+    return (message, transfer = []) => parentPort.postMessage(message, transfer);
+  }
+  globalThis.addEventListener("message", ({ data }) => onMessage(data));
+  return (message, transfer = []) => globalThis.postMessage(message, { transfer });
+}
+
+/** The compiled module, by the thread that will hand it on. */
+export async function compile() {
+  const url = new URL("./candle_whisper_web_bg.wasm", import.meta.url);
+  if (url.protocol === "file:") return WebAssembly.compile(await (await node("fs/promises")).readFile(url));
+  const response = await fetch(url);
+  if (!response.ok) throw new TypeError(`${url}: the server says ${response.status}`);
+  // Servers that do not know the type of wasm are common.
+  if (response.headers.get("content-type") !== "application/wasm") return WebAssembly.compile(await response.arrayBuffer());
+  return WebAssembly.compileStreaming(response);
+}
+
+/**
+ * In the worker: bytes of a Blob, or of a file of Node's by its URL, that can be read at once.
+ * @param {Blob | string} file
+ * @returns {Promise<Source>}
+ */
+export async function source(file) {
+  if (typeof file === "string") return fileSource(file);
+  const close = () => {};
+  if ("FileReaderSync" in globalThis) {
+    // @ts-expect-error only workers have it
+    const reader = new FileReaderSync();
+    const read = (/** @type {number} */ offset, /** @type {number} */ length) =>
+      new Uint8Array(reader.readAsArrayBuffer(file.slice(offset, offset + length)));
+    return { size: file.size, read, close };
+  }
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  return { size: bytes.length, read: (offset, length) => bytes.subarray(offset, offset + length), close };
+}
+
+/**
+ * @param {string} url
+ * @returns {Promise<Source>}
+ */
+async function fileSource(url) {
+  const fs = await node("fs");
+  const file = fs.openSync(new URL(url), "r");
+  const { size } = fs.fstatSync(file);
+  const read = (/** @type {number} */ offset, /** @type {number} */ length) => {
+    const bytes = new Uint8Array(Math.min(length, size - offset));
+    let n = 0;
+    while (n < bytes.length) {
+      const more = fs.readSync(file, bytes, n, bytes.length - n, offset + n);
+      if (more === 0) break;
+      n += more;
+    }
+    return bytes.subarray(0, n);
+  };
+  return { size, read, close: () => fs.closeSync(file) };
+}

@@ -1,0 +1,118 @@
+// The shapes of what goes in and comes out. Names of options and fields are those of the Rust core, which are
+// openai/whisper's.
+
+/**
+ * How a recording is transcribed; what is left out has openai/whisper's default.
+ * @typedef {object} TranscribeOptions
+ * @property {"transcribe" | "translate"} [task]
+ * @property {string | null} [language] code or English name; heard if not given
+ * @property {number | number[]} [temperature] one, or several to try in turn
+ * @property {number[]} [temperatures] the same by the core's name
+ * @property {number | null} [compression_ratio_threshold]
+ * @property {number | null} [logprob_threshold]
+ * @property {number | null} [no_speech_threshold]
+ * @property {boolean} [condition_on_previous_text]
+ * @property {string | null} [initial_prompt]
+ * @property {boolean} [carry_initial_prompt]
+ * @property {boolean} [word_timestamps]
+ * @property {string} [prepend_punctuations]
+ * @property {string} [append_punctuations]
+ * @property {number[]} [clip_timestamps] start, end, start, end, … in seconds
+ * @property {number | null} [hallucination_silence_threshold] seconds
+ * @property {number} [seed]
+ * @property {number | null} [sample_len]
+ * @property {number | null} [best_of]
+ * @property {number | null} [beam_size]
+ * @property {number | null} [patience]
+ * @property {number | null} [length_penalty]
+ * @property {string | number[] | null} [prefix]
+ * @property {number[] | null} [suppress_tokens] -1 stands for all non-speech symbols
+ * @property {boolean} [suppress_blank]
+ * @property {boolean} [without_timestamps]
+ * @property {number | null} [max_initial_timestamp]
+ */
+
+/** @typedef {{word: string, start: number, end: number, probability: number}} Word */
+
+/**
+ * @typedef {object} Segment
+ * @property {number} id
+ * @property {number} seek start of its window, in units of 10 ms
+ * @property {number} start seconds
+ * @property {number} end seconds
+ * @property {string} text
+ * @property {number[]} tokens
+ * @property {number} temperature
+ * @property {number} avg_logprob
+ * @property {number} compression_ratio
+ * @property {number} no_speech_prob
+ * @property {Word[]} [words]
+ */
+
+/** @typedef {{text: string, segments: Segment[], language: string}} Transcript */
+
+/**
+ * What happens while a recording is transcribed, in order; times are seconds. `text` is that of the window under way.
+ * @typedef {{type: "audio", duration: number}
+ *   | {type: "language", language: string, probability: number}
+ *   | {type: "text", text: string}
+ *   | {type: "fallback", temperature: number, reason: "compression_ratio" | "avg_logprob" | "other"}
+ *   | {type: "segment", segment: Segment}
+ *   | {type: "progress", seconds: number, duration: number}
+ *   | {type: "done", transcript: Transcript}} TranscribeEvent
+ */
+
+/**
+ * How cues are laid out in srt and vtt where there are word times; openai/whisper's names.
+ * @typedef {object} SubtitleOptions
+ * @property {number | null} [max_line_width]
+ * @property {number | null} [max_line_count]
+ * @property {number | null} [max_words_per_line]
+ * @property {boolean} [highlight_words]
+ */
+
+/**
+ * One file of a model: an address, its bytes, or a Blob of them.
+ * @typedef {string | URL | Blob | Uint8Array} ModelFile
+ */
+
+/**
+ * A model by its files. What is left out comes from the weights or is built in.
+ * @typedef {object} ModelFiles
+ * @property {ModelFile} weights safetensors, GGUF, ggml, CTranslate2 or PyTorch: the content decides
+ * @property {ModelFile} [config]
+ * @property {ModelFile} [generation_config]
+ * @property {ModelFile} [tokenizer]
+ * @property {Record<string, string>} [sha256] of files by the names above, in hexadecimal
+ */
+
+/** @typedef {{file: string, loaded: number, total: number | null, note?: string}} LoadProgress */
+
+/**
+ * @typedef {object} LoadOptions
+ * @property {string | ModelFiles} [model] `tiny.en` (bundled), another name of openai/whisper's, `owner/name` on the hub, or files
+ * @property {(progress: LoadProgress) => void} [onProgress]
+ * @property {AbortSignal} [signal]
+ * @property {string | URL} [models] the folder with bundled models; `models/` beside the page
+ * @property {string | URL} [hub] another hub than https://huggingface.co
+ * @property {boolean} [cache] keep what is fetched for the next visit; true if not given
+ */
+
+/** @typedef {File | Blob | Float32Array | AudioBuffer | URL} Input a URL must be of a file (Node only); samples are mono at 16 kHz */
+
+/**
+ * What is known of a loaded model; `dims` by the names of `config.json`.
+ * @typedef {{model: string, n_vocab: number, multilingual: boolean, dims: Record<string, number>}} ModelInfo
+ */
+
+/** @typedef {{bytes: number, terms: Record<string, number>}} MemoryEstimate */
+
+/**
+ * @typedef {object} EstimateOptions
+ * @property {string} [model] a name of openai/whisper's or Distil-Whisper's
+ * @property {Record<string, unknown>} [dims] or the sizes, as in `config.json`
+ * @property {number} [seconds] of the recording; 30 if not given
+ * @property {TranscribeOptions} [options]
+ */
+
+export {};

@@ -1,0 +1,185 @@
+// The thread that computes: one model, one thing at a time. Messages are {id, op, …}; answers {id, event}, {id, result}
+// or {id, error, fatal}.
+
+import init, { Audio, Hash, Whisper, estimate, lastPanic } from "./candle_whisper_web.js";
+import { CandleWhisperError, aborted, asError } from "./errors.js";
+import { obtain } from "./fetch.js";
+import { answer, source } from "./platform.js";
+
+/** @type {Whisper | null} */
+let whisper = null;
+/** @type {Audio | null} the module's, not the browser's */
+let audio = null;
+/** @type {Int32Array | null} the number of what is to be stopped, seen while computing */
+let flag = null;
+/** The same, seen only between windows. */
+let stopped = 0;
+
+/** Bytes that a 32-bit module can have, with some room for what the estimate does not know. */
+const MOST = 4e9;
+
+const isStopped = (/** @type {number} */ id) => stopped === id || (flag !== null && Atomics.load(flag, 0) === id);
+
+/** Lets messages in. */
+const turn = () => new Promise((resolve) => setTimeout(resolve));
+
+/** @type {Record<string, (message: any, tell: (event: unknown) => void) => Promise<unknown>>} */
+const OPERATIONS = {
+  async open({ module, shared }) {
+    flag = shared ? new Int32Array(shared) : null;
+    await init({ module_or_path: module });
+  },
+
+  /** Fetches what is not there yet. */
+  async fetch({ files }, tell) {
+    /** @type {Record<string, Blob | string>} */
+    const found = {};
+    for (const [name, file] of Object.entries(files)) {
+      found[name] = file.url ? await obtain(file, () => new Hash(), tell) : file;
+      if (name === "config") await checkMemory(found[name]);
+    }
+    return found;
+  },
+
+  async load({ files }) {
+    const small = async (/** @type {Blob | string | undefined} */ file) => {
+      if (!file) return new Uint8Array();
+      const { size, read, close } = await source(file);
+      const bytes = read(0, size);
+      close();
+      return bytes;
+    };
+    const [config, generation, tokenizer] = await Promise.all([files.config, files.generation_config, files.tokenizer].map(small));
+    const weights = await source(files.weights);
+    try {
+      whisper?.free();
+      whisper = new Whisper(config, generation, tokenizer, weights.size, weights.read);
+      return whisper.info();
+    } finally {
+      weights.close();
+    }
+  },
+
+  async decode({ id, file, hint }) {
+    audio?.free();
+    audio = null;
+    const { size, read, close } = await source(file);
+    try {
+      audio = Audio.decode(size, read, hint, () => !isStopped(id));
+    } finally {
+      close();
+    }
+    if (isStopped(id)) throw aborted();
+    return audio.duration;
+  },
+
+  async samples({ channels, rate }) {
+    audio?.free();
+    audio = null;
+    const joined = channels.map(join);
+    const interleaved = joined.length === 1 ? joined[0] : interleave(joined);
+    audio = Audio.fromPcm(interleaved, channels.length, rate);
+    return audio.duration;
+  },
+
+  async transcribe({ id, options }, tell) {
+    const model = loaded();
+    const onEvent = (/** @type {unknown} */ event) => {
+      tell(event);
+      return !isStopped(id);
+    };
+    model.start(heard(), options, onEvent);
+    do await turn();
+    while (!isStopped(id) && model.nextWindow(onEvent));
+    const transcript = model.finish();
+    if (isStopped(id)) throw aborted();
+    return transcript;
+  },
+
+  async detect() {
+    return loaded().detectLanguage(heard());
+  },
+};
+
+function loaded() {
+  if (!whisper) throw new CandleWhisperError("model", "no model is loaded");
+  return whisper;
+}
+
+/** The recording, which is given away. */
+function heard() {
+  if (!audio) throw new CandleWhisperError("audio", "there is no recording");
+  const given = audio;
+  audio = null;
+  return given;
+}
+
+/** @param {Blob | string} config */
+async function checkMemory(config) {
+  if (typeof config === "string" || config.size === 0) return;
+  let bytes = 0;
+  try {
+    bytes = estimate(JSON.stringify({ dims: JSON.parse(await config.text()) })).bytes;
+  } catch (error) {
+    throw asError(error, "model");
+  }
+  if (bytes > MOST) {
+    const words = `the model needs ${(bytes / 1e9).toFixed(1)} GB, a page can have 4: take a smaller one`;
+    throw new CandleWhisperError("memory", words);
+  }
+}
+
+/** @param {Float32Array[]} pieces */
+function join(pieces) {
+  const whole = new Float32Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+/** @param {Float32Array[]} channels */
+function interleave(channels) {
+  const whole = new Float32Array(channels[0].length * channels.length);
+  channels.forEach((channel, c) => {
+    for (let i = 0; i < channel.length; i++) whole[i * channels.length + c] = channel[i];
+  });
+  return whole;
+}
+
+/** @type {Record<string, import("./errors.js").ErrorCode>} what is to blame where an error does not say */
+const BLAME = { fetch: "network", decode: "audio", samples: "audio" };
+
+/**
+ * @param {unknown} error
+ * @param {string} op
+ */
+function described(error, op) {
+  const code = BLAME[op] ?? "model";
+  // After a trap the module's memory is not to be trusted.
+  const fatal = error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
+  if (!fatal) {
+    const { code: given, message } = asError(error, code);
+    return { error: { code: given, message }, fatal };
+  }
+  const panic = error instanceof WebAssembly.RuntimeError ? lastPanic() : undefined;
+  if (panic && !panic.includes("capacity overflow")) return { error: { code, message: panic }, fatal };
+  const message = "there is not enough memory: take a smaller model, or a shorter recording";
+  return { error: { code: "memory", message }, fatal };
+}
+
+const post = await answer(async (message) => {
+  const { id, op } = message;
+  if (op === "stop") {
+    stopped = id;
+    return;
+  }
+  try {
+    const result = await OPERATIONS[op](message, (event) => post({ id, event }));
+    post({ id, result });
+  } catch (error) {
+    post({ id, ...described(error, op) });
+  }
+});

@@ -1,0 +1,79 @@
+//! Recordings in the module's own memory, so that samples cross the bridge once at most.
+
+use candle_whisper_core::audio::SAMPLE_RATE;
+use candle_whisper_core::media::MediaReader;
+use candle_whisper_core::{Error, Waveform};
+use js_sys::Function;
+use wasm_bindgen::prelude::*;
+
+use crate::error::thrown;
+use crate::source::{File, Reading};
+
+/// A recording: mono samples at 16 kHz.
+#[wasm_bindgen]
+#[derive(Debug)]
+pub struct Audio(Waveform);
+
+#[wasm_bindgen]
+impl Audio {
+    /// Of interleaved samples, mixed to mono and resampled if they are not mono at 16 kHz.
+    ///
+    /// # Errors
+    /// If the number of channels or the sample rate can't be used.
+    #[wasm_bindgen(js_name = fromPcm)]
+    pub fn from_pcm(interleaved: Vec<f32>, channels: usize, sample_rate: u32) -> Result<Audio, JsValue> {
+        if channels == 1 && sample_rate as usize == SAMPLE_RATE {
+            return Ok(Self(Waveform::new(interleaved)));
+        }
+        let mixed = Waveform::from_pcm(&interleaved, channels, sample_rate);
+        mixed.map(Self).map_err(|error| thrown(&error))
+    }
+
+    /// Decodes an audio or video file of `size` bytes, of which `read(offset, length)` gives some as a `Uint8Array`.
+    /// `hint` is its extension, or empty. `on_block` is called with the seconds decoded, and with what the file claims
+    /// to have or `undefined`; it stops by returning false, and the recording ends there.
+    ///
+    /// # Errors
+    /// If the file can't be decoded; the message says why.
+    pub fn decode(size: f64, read: Function, hint: &str, on_block: &Function) -> Result<Audio, JsValue> {
+        let reading = Reading::begin(read);
+        let decoded = Self::decode_blocks(size, hint, on_block);
+        drop(reading);
+        decoded.map_err(|error| thrown(&error))
+    }
+
+    /// Length in seconds.
+    #[wasm_bindgen(getter)]
+    pub fn duration(&self) -> f64 {
+        self.0.duration()
+    }
+}
+
+impl Audio {
+    fn decode_blocks(size: f64, hint: &str, on_block: &Function) -> Result<Audio, Error> {
+        let hint = Some(hint).filter(|hint| !hint.is_empty());
+        let mut reader = MediaReader::open(File::of_size(size), hint)?;
+        let claimed = reader.duration().map_or(JsValue::UNDEFINED, JsValue::from);
+        let mut samples = Vec::new();
+        let mut told = 0.0;
+        while let Some(block) = reader.next_block()? {
+            samples.extend_from_slice(block);
+            let seconds = samples.len() as f64 / SAMPLE_RATE as f64;
+            if seconds - told < 1.0 {
+                continue;
+            }
+            told = seconds;
+            let answer = on_block.call2(&JsValue::NULL, &seconds.into(), &claimed);
+            if !answer.is_ok_and(|answer| answer != JsValue::FALSE) {
+                break;
+            }
+        }
+        Ok(Audio(Waveform::new(samples)))
+    }
+}
+
+impl From<Audio> for Waveform {
+    fn from(audio: Audio) -> Self {
+        audio.0
+    }
+}
