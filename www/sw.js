@@ -1,0 +1,77 @@
+// The service worker: keeps the page, its program and the bundled model for use without a network, and adds the headers
+// that threads need on hosts that can't send them. Only requests to the page's own folder are touched.
+
+/** Another name here throws all kept files away. */
+const CACHE = "candle-whisper-1";
+
+const SHELL = [
+  "./", "manifest.webmanifest", "icons/icon.svg", "icons/icon-192.png", "icons/icon-512.png",
+  "css/base.css", "css/layout.css", "css/reader.css",
+  ...["decode", "dom", "engine", "exports", "format", "intake", "keys", "main", "messages", "microphone", "models",
+    "models-view", "notices", "offline", "options", "player", "privacy", "queue", "queue-view", "reader",
+    "recorder-view", "recorder-worklet", "search", "settings", "setup", "state", "transcript-view", "waveform", "wav",
+    "words"].map((name) => `js/${name}.js`),
+  "example/jfk.flac",
+];
+
+/** What never changes under its name, and is large: not asked for again. */
+const LASTING = /^(models|example)\//;
+
+/** How long a server may take to answer before the kept copy does. */
+const PATIENCE = 4000;
+
+const scope = new URL("./", location.href).href;
+
+addEventListener("install", (event) => {
+  skipWaiting();
+  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(SHELL.map((path) => new Request(path, { cache: "no-cache" })))));
+});
+
+addEventListener("activate", (event) => {
+  event.waitUntil((async () => {
+    const old = (await caches.keys()).filter((name) => name.startsWith("candle-whisper-") && /-\d+$/.test(name) && name !== CACHE);
+    await Promise.all(old.map((name) => caches.delete(name)));
+    await clients.claim();
+  })());
+});
+
+addEventListener("fetch", (event) => {
+  const { request } = event;
+  event.waitUntil(report(request.url));
+  if (request.method !== "GET" || !request.url.startsWith(scope) || request.headers.has("range")) return;
+  event.respondWith(answer(request, event).then(isolated));
+});
+
+/** Tells the pages what is asked for, so that they can show it. @param {string} url */
+async function report(url) {
+  for (const client of await clients.matchAll({ type: "window" })) client.postMessage({ type: "request", url });
+}
+
+/** @param {Request} request @param {ExtendableEvent} event @returns {Promise<Response>} */
+async function answer(request, event) {
+  const cache = await caches.open(CACHE);
+  const path = request.url.slice(scope.length).split(/[?#]/)[0];
+  const key = request.mode === "navigate" && path === "index.html" ? scope : scope + path;
+  const kept = await cache.match(key);
+  if (kept && LASTING.test(path)) return kept;
+  const fresh = fetch(request).then((response) => {
+    if (response.ok && response.status === 200) {
+      const copy = response.clone();
+      // A store that is full keeps nothing: the page works on with what it got.
+      event.waitUntil(cache.put(key, copy).catch(() => {}));
+    }
+    return response;
+  });
+  if (!kept) return fresh;
+  const late = new Promise((resolve) => setTimeout(resolve, PATIENCE, kept));
+  return Promise.race([fresh.catch(() => kept), late]);
+}
+
+/** @param {Response} response @returns {Response} */
+function isolated(response) {
+  if (response.status === 0) return response;
+  const headers = new Headers(response.headers);
+  headers.set("Cross-Origin-Opener-Policy", "same-origin");
+  headers.set("Cross-Origin-Embedder-Policy", "require-corp");
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
+}
