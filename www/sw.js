@@ -1,11 +1,11 @@
-// The service worker: keeps the page, its program and the bundled model for use without a network, and adds the headers
-// that threads need on hosts that can't send them. Only requests to the page's own folder are touched.
+// The service worker: keeps the page and its program for use without a network, and adds the headers that threads need
+// on hosts that can't send them. Models are kept by the library. Only requests to the page's own folder are touched.
 
 /** Another name here throws all kept files away. */
-const CACHE = "candle-whisper-1";
+const CACHE = "candle-whisper-page-1";
 
 const SHELL = [
-  "./", "manifest.webmanifest", "icons/icon.svg", "icons/icon-192.png", "icons/icon-512.png",
+  "./", "manifest.webmanifest", "icons/icon.svg", "icons/chevron.svg", "icons/icon-192.png", "icons/icon-512.png",
   "css/base.css", "css/layout.css", "css/reader.css",
   ...["decode", "dom", "engine", "exports", "format", "intake", "keys", "main", "messages", "microphone", "models",
     "models-view", "notices", "offline", "options", "player", "privacy", "queue", "queue-view", "reader",
@@ -14,8 +14,8 @@ const SHELL = [
   "example/jfk.flac",
 ];
 
-/** What never changes under its name, and is large: not asked for again. */
-const LASTING = /^(models|example)\//;
+/** What is not asked for again, not even when the browser shows the page's sign beside what it plays. */
+const LASTING = /^(icons|example)\//;
 
 /** How long a server may take to answer before the kept copy does. */
 const PATIENCE = 4000;
@@ -29,7 +29,7 @@ addEventListener("install", (event) => {
 
 addEventListener("activate", (event) => {
   event.waitUntil((async () => {
-    const old = (await caches.keys()).filter((name) => name.startsWith("candle-whisper-") && /-\d+$/.test(name) && name !== CACHE);
+    const old = (await caches.keys()).filter((name) => name.startsWith("candle-whisper-page-") && name !== CACHE);
     await Promise.all(old.map((name) => caches.delete(name)));
     await clients.claim();
   })());
@@ -37,23 +37,24 @@ addEventListener("activate", (event) => {
 
 addEventListener("fetch", (event) => {
   const { request } = event;
-  event.waitUntil(report(request.url));
-  if (request.method !== "GET" || !request.url.startsWith(scope) || request.headers.has("range")) return;
-  event.respondWith(answer(request, event).then(isolated));
+  const path = request.url.slice(scope.length).split(/[?#]/)[0];
+  const ours = request.method === "GET" && request.url.startsWith(scope) && !path.startsWith("models/");
+  if (!ours || request.headers.has("range")) return event.waitUntil(report(request.url));
+  event.respondWith(answer(request, path, event).then(isolated));
 });
 
-/** Tells the pages what is asked for, so that they can show it. @param {string} url */
+/** Tells the pages what the network is asked for, so that they can show it. @param {string} url */
 async function report(url) {
   for (const client of await clients.matchAll({ type: "window" })) client.postMessage({ type: "request", url });
 }
 
-/** @param {Request} request @param {ExtendableEvent} event @returns {Promise<Response>} */
-async function answer(request, event) {
+/** @param {Request} request @param {string} path @param {ExtendableEvent} event @returns {Promise<Response>} */
+async function answer(request, path, event) {
   const cache = await caches.open(CACHE);
-  const path = request.url.slice(scope.length).split(/[?#]/)[0];
   const key = request.mode === "navigate" && path === "index.html" ? scope : scope + path;
   const kept = await cache.match(key);
   if (kept && LASTING.test(path)) return kept;
+  event.waitUntil(report(request.url));
   const fresh = fetch(request).then((response) => {
     if (response.ok && response.status === 200) {
       const copy = response.clone();

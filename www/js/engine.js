@@ -13,6 +13,8 @@ class Engine extends EventTarget {
   progress = { loaded: 0, total: 0 };
   /** @type {import("./messages.js").Problem | null} */
   problem = null;
+  /** What is to be known of the fetching, such as that nothing could be kept. */
+  note = "";
   /** @type {any} a name, or the files of a model: what `get` gives from now on */
   model = null;
   /** @type {any} what is loaded, or being loaded */
@@ -45,8 +47,9 @@ class Engine extends EventTarget {
     this.#tell("loading");
     /** @type {Map<string, {loaded: number, total: number}>} */
     const files = new Map();
-    const onProgress = (/** @type {any} */ { file, loaded, total }) => {
+    const onProgress = (/** @type {any} */ { file, loaded, total, note }) => {
       if (signal.aborted) return;
+      if (note) this.note = note;
       files.set(file, { loaded, total });
       const sum = (/** @type {"loaded" | "total"} */ key) => [...files.values()].reduce((n, f) => n + (f[key] || 0), 0);
       this.progress = { loaded: sum("loaded"), total: sum("total") };

@@ -103,6 +103,6 @@ function subtitleFields() {
     return h("div.field", {}, h("label", { htmlFor: input.id }, label), input);
   });
   const lit = h("input", { type: "checkbox", checked: Boolean(settings.values.subtitles.highlight_words), onchange: () => keep("highlight_words", lit.checked) });
-  return h("fieldset", {}, h("legend.note", {}, "These need times of words"), h("div.basics", {}, numbers),
+  return h("fieldset", {}, h("legend.note", {}, "These need times of words"), h("div.lines", {}, numbers),
     h("label.check", {}, lit, h("span", {}, "Underline each word as it is said")));
 }

@@ -24,12 +24,13 @@ function engineLine() {
   const { loaded, total } = progress;
   line.dataset.state = now;
   line.textContent = {
-    idle: "",
+    idle: "The model is loaded with the next recording",
     loading: total > loaded && loaded ? `Fetching the model: ${bytes(loaded)} of ${bytes(total)}` : "Making the model ready…",
-    ready: `${whisper?.info.model ?? "The model"} is ready`,
+    ready: `${whisper?.info.model || "Your own model"} is ready`,
     failed: "No model",
   }[now];
   if (now === "ready") settle("engine");
+  if (now === "ready" && engine.note) notice("kept", { title: "The model may be fetched again next time", help: engine.note });
   if (now !== "failed" || !problem) return;
   const own = engine.model === BUNDLED;
   notice("engine", {

@@ -13,12 +13,12 @@ export async function chooseModel() {
   const own = h("input", { type: "file", id: "own", multiple: true, accept: ".json,.safetensors,.gguf,.bin,.pt" });
   const form = h("form", { method: "dialog" },
     h("table.models", {},
-      h("thead", {}, h("tr", {}, ...["Model", "What it is", "Fetch once", "Memory", "Here"].map((words, i) =>
-        h(i === 3 ? "th.number.memory" : i === 2 ? "th.number" : "th", { scope: "col" }, words)))),
+      h("thead", {}, h("tr", {}, ...["Model", "Fetch once", "Memory", "Here"].map((words, i) =>
+        h(i === 2 ? "th.number.memory" : i === 1 ? "th.number" : "th", { scope: "col" }, words)))),
       h("tbody", {}, MODELS.map(row))));
   dialog.replaceChildren(
     h("h2", { id: "models-title" }, "Choose a model"), note, form,
-    h("div.field", {}, h("label", { htmlFor: "own" }, "Or the files of your own: config.json, tokenizer.json and weights"), own),
+    h("div.field", {}, h("label", { htmlFor: "own" }, "Or the files of your own: weights, and config.json and tokenizer.json if there are any"), own),
     h("div.row.end", {}, h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"),
       h("button.primary", { type: "button", id: "take", onclick: () => take(dialog, form, own, note) }, "Use this model")));
   dialog.showModal();
@@ -36,7 +36,7 @@ function advice() {
 function row(model) {
   const radio = h("input", { type: "radio", name: "model", value: model.name, checked: model.name === settings.values.model });
   return h("tr", { "data-model": model.name },
-    h("td", {}, h("label", {}, radio, model.name)), h("td", {}, model.words),
+    h("td", {}, h("label", {}, radio, h("span", {}, model.name, h("small", {}, model.words)))),
     h("td.number", {}, bytes(model.bytes)), h("td.number.memory", {}, "…"), h("td.fit", {}, "…"));
 }
 

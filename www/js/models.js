@@ -36,16 +36,14 @@ export function fit(bytes) {
 }
 
 /**
- * The files of a model that people have, told apart by their names.
+ * The files of a model that people have, told apart by their names. Only the weights must be there.
  * @param {File[]} files
- * @returns {{config: File, generation_config?: File, tokenizer: File, weights: File} | string} or what is missing
+ * @returns {{config?: File, generation_config?: File, tokenizer?: File, weights: File} | string} or what is missing
  */
 export function ownModel(files) {
   const named = (/** @type {RegExp} */ pattern) => files.find((file) => pattern.test(file.name));
-  const [config, tokenizer] = [named(/^config\.json$/i), named(/^tokenizer\.json$/i)];
-  const generation = named(/^generation_config\.json$/i);
   const weights = named(/\.(safetensors|gguf|bin|pt)$/i);
-  const missing = [!config && "config.json", !tokenizer && "tokenizer.json", !weights && "the weights (.safetensors, .gguf, .bin or .pt)"];
-  if (!config || !tokenizer || !weights) return `Still missing: ${missing.filter(Boolean).join(", ")}.`;
-  return { config, tokenizer, weights, ...(generation && { generation_config: generation }) };
+  if (!weights) return "Still missing: the weights, a file that ends in .safetensors, .gguf, .bin or .pt.";
+  const others = { config: named(/^config\.json$/i), generation_config: named(/^generation_config\.json$/i), tokenizer: named(/^tokenizer\.json$/i) };
+  return { weights, ...Object.fromEntries(Object.entries(others).filter(([, file]) => file)) };
 }

@@ -61,6 +61,7 @@ export class Player extends EventTarget {
     this.#note.textContent = "";
     this.#slider.disabled = this.#play.disabled = true;
     this.#slider.value = 0;
+    this.#play.textContent = "Play";
     if (item) this.#audio.src = item.url;
     else this.#audio.removeAttribute("src");
     this.#moved();

@@ -22,10 +22,16 @@ export function stateWords(item) {
 /** @type {Map<Item, {element: HTMLElement, refresh: () => void}>} */
 const rows = new Map();
 
+/** Where the text stands below the list, it is brought into view. @param {Item} item */
+function choose(item) {
+  state.choose(item);
+  if (matchMedia("(max-width: 59.99rem)").matches) $("#reader").scrollIntoView({ block: "start" });
+}
+
 /** @param {Item} item */
 function row(item) {
   const words = h("span.state");
-  const open = h("button.open", { type: "button", onclick: () => state.choose(item) }, h("span.name", {}, item.name), words);
+  const open = h("button.open", { type: "button", onclick: () => choose(item) }, h("span.name", {}, item.name), words);
   const end = h("button.quiet.small", { type: "button" });
   const bar = h("progress", { "aria-label": `Progress of ${item.name}`, max: 1, value: 0 });
   const element = h("li.item", {}, open, end, bar);

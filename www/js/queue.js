@@ -65,9 +65,11 @@ async function work() {
 
 /** @param {Item} item @param {unknown} error */
 function fail(item, error) {
-  const what = problem(error);
-  // Its memory or its worker can't be relied on any more.
-  if (what.code === "memory" || what.code === "lost") engine.drop();
+  const given = problem(error);
+  // The library says `model` of a worker that died; a model that was loaded is not to blame.
+  const what = given.code === "model" && engine.state === "ready" ? problem(failure("lost", given.detail)) : given;
+  // Its memory or its worker can't be relied on any more, unless the recording or a setting is to blame.
+  if (!["aborted", "audio", "bad-option", "empty"].includes(what.code)) engine.drop();
   state.change(item, { state: what.code === "aborted" ? "stopped" : "failed", problem: what, live: "", note: "" });
 }
 
@@ -95,7 +97,7 @@ async function recognise(item, signal) {
 async function listen(item, input, signal) {
   const whisper = engine.whisper;
   const options = transcribeOptions(settings.values, whisper.info);
-  state.change(item, { model: whisper.info.model });
+  state.change(item, { model: whisper.info.model || "your own model" });
   let began = performance.now();
   for await (const event of whisper.transcribe(input, options, { signal })) {
     if (signal.aborted) throw failure("aborted");

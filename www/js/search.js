@@ -8,7 +8,7 @@ export class Search {
   #input = h("input", { type: "search", "aria-label": "Search the transcript", placeholder: "Search", autocomplete: "off", spellcheck: false });
   #count = h("output", { "aria-live": "polite" });
   #steps = h("span", { hidden: true },
-    h("button.quiet.small", { type: "button", onclick: () => this.#step(-1) }, "Before"),
+    h("button.quiet.small", { type: "button", onclick: () => this.#step(-1) }, "Previous"),
     h("button.quiet.small", { type: "button", onclick: () => this.#step(1) }, "Next"));
   element = h("form.search", { role: "search", onsubmit: (/** @type {Event} */ e) => e.preventDefault() }, this.#input, this.#count, this.#steps);
 

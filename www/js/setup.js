@@ -25,13 +25,12 @@ export function setup(form) {
       h("div.field", {}, h("label", { htmlFor: "task" }, "Task"), task)),
     h("label.check", {}, words, h("span", {}, "Times of words", h("small", {}, "Follow each word as it is heard; a little slower."))),
     advanced());
-  picker.setAttribute("aria-describedby", "model-label");
+  picker.setAttribute("aria-labelledby", "model-label model");
 
   const refresh = () => {
     const name = typeof engine.model === "string" ? engine.model : "your own files";
     const known = MODELS.find((model) => model.name === name);
     picker.replaceChildren(h("span", {}, name), h("span", {}, known ? bytes(known.bytes) : "Change"));
-    picker.setAttribute("aria-label", `Model: ${name}. Change`);
     const english = engine.whisper && engine.state === "ready" ? !engine.whisper.info.multilingual : /\.en$|^distil-large/.test(name);
     language.disabled = task.disabled = english;
     language.title = task.title = english ? "This model knows English only" : "";
@@ -46,7 +45,7 @@ export function setup(form) {
 /** @param {HTMLSelectElement} select @param {boolean} english */
 async function fillLanguages(select, english) {
   if (english) {
-    select.replaceChildren(h("option", { value: "en" }, "English only, by this model"));
+    select.replaceChildren(h("option", { value: "en" }, "English only"));
     return;
   }
   const library = await engine.open().catch(() => null);

@@ -36,6 +36,8 @@ export class TranscriptView extends EventTarget {
   show(item) {
     this.#item = item;
     this.#rows.clear();
+    this.#lit = null;
+    this.element.replaceChildren();
     this.refresh();
   }
 
@@ -75,13 +77,13 @@ export class TranscriptView extends EventTarget {
 
   /** @param {Segment} segment */
   #row(segment) {
-    const span = (/** @type {any} */ { word, start, end, probability: p }) =>
+    const span = (/** @type {any} */ { word, start, end, probability: p }) => [word.match(/^\s*/)[0],
       h(p < LOW ? "span.w.low" : p < MID ? "span.w.mid" : "span.w",
-        { "data-start": start, "data-end": end, title: `${Math.round(p * 100)} % sure` }, word);
+        { "data-start": start, "data-end": end, title: `${Math.round(p * 100)} % sure` }, word.trimStart())];
     const p = Math.exp(segment.avg_logprob);
     const text = segment.words?.length
-      ? segment.words.map(span)
-      : [span({ word: segment.text, start: segment.start, end: segment.end, probability: segment.tokens.length ? p : 1 })];
+      ? segment.words.flatMap(span)
+      : span({ word: segment.text, start: segment.start, end: segment.end, probability: segment.tokens.length ? p : 1 });
     const time = clock(segment.start);
     return h("li.segment", {},
       h("button.at", { type: "button", onclick: () => this.seek(segment.start, true), "aria-label": `Play from ${time}` }, time),

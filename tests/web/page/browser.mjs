@@ -20,8 +20,8 @@ export async function serve(options = {}) {
   return { url: `http://localhost:${http.address().port}/`, asked, close: () => new Promise((resolve) => (http.closeAllConnections(), http.close(resolve))) };
 }
 
-/** A browser with an empty profile and a microphone that beeps. */
-export async function browse() {
+/** A browser with an empty profile and a microphone that beeps; without service workers unless asked. */
+export async function browse({ offline = false } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "candle-whisper-"));
   const context = await chromium.launchPersistentContext(folder, {
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -31,6 +31,7 @@ export async function browse() {
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
       "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream", "--mute-audio"],
   });
+  if (!offline) await context.addInitScript(() => Object.defineProperty(navigator, "serviceWorker", { value: undefined }));
   return { context, close: async () => (await context.close(), await rm(folder, { recursive: true, force: true })) };
 }
 

@@ -16,7 +16,7 @@ class CandleWhisperError extends Error {
   }
 }
 
-const wait = (ms, signal) => new Promise((resolve, reject) => {
+const wait = (ms, signal) => ms && new Promise((resolve, reject) => {
   const end = () => reject(new CandleWhisperError("aborted", "the transcription was stopped"));
   if (signal?.aborted) end();
   signal?.addEventListener("abort", end, { once: true });
@@ -30,12 +30,15 @@ export class CandleWhisper {
 
   static async load({ model, onProgress, signal }) {
     CandleWhisper.calls.push(["load", model]);
-    if (typeof model !== "string") return new CandleWhisper("your own files", true);
+    if (typeof model !== "string") return new CandleWhisper("", true);
     if (model === "small") throw new CandleWhisperError("network", "`https://huggingface.co` can't be reached");
     if (model === "base") throw new CandleWhisperError("model", "`config.json` lacks `n_mels`");
     for (const file of ["config.json", "model.gguf"]) {
-      const answer = await fetch(new URL(`../models/tiny.en/${file}`, import.meta.url), { signal });
-      if (!answer.ok) throw new CandleWhisperError("network", `${file}: ${answer.status}`);
+      const cache = await caches.open("candle-whisper-1");
+      const url = new URL(`../models/tiny.en/${file}`, import.meta.url);
+      const answer = (await cache.match(url)) ?? (await fetch(url, { signal }));
+      if (answer.ok) await cache.put(url, answer.clone());
+      else throw new CandleWhisperError("network", `${file}: ${answer.status}`);
       const total = (await answer.arrayBuffer()).byteLength;
       onProgress?.({ file, loaded: total / 2, total });
       await wait(20, signal);
@@ -64,7 +67,7 @@ export class CandleWhisper {
     const name = input instanceof Float32Array ? "samples" : (input.name ?? "");
     CandleWhisper.calls.push(["transcribe", name, structuredClone(options)]);
     if (this.#lost) throw new Error("this engine was disposed of");
-    const pace = /slow/.test(name) ? 150 : 4;
+    const pace = /slow/.test(name) ? 150 : 0;
     if (/broken|browser/.test(name)) throw new CandleWhisperError("audio", `\`${name}\` is not a format that is known`);
     const rounds = /long/.test(name) ? 40 : 1;
     const duration = 11 * rounds;
@@ -89,7 +92,7 @@ export class CandleWhisper {
         segments.push(segment);
         yield { type: "segment", segment };
         if (/memory/.test(name)) throw new CandleWhisperError("memory", "out of memory: 4.1 GB were asked for");
-        if (/lost/.test(name)) throw new WebAssembly.RuntimeError("unreachable");
+        if (/lost/.test(name)) throw new CandleWhisperError("model", "the worker failed: unreachable");
       }
       yield { type: "progress", seconds: 11 * (round + 1), duration };
     }
