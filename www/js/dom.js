@@ -13,19 +13,22 @@ export const $ = (selector, root = document) => root.querySelector(selector);
  * becomes an attribute; `null`, `undefined` and `false` leave a property or child out.
  * @param {string} name tag and classes
  * @param {Record<string, any>} [props]
- * @param {...(Node | string | number | false | null | undefined)} children
+ * @typedef {Node | string | number | false | null | undefined} Child
+ * @param {...(Child | Child[])} children
  * @returns {any}
  */
 export function h(name, props = {}, ...children) {
   const [tag, ...classes] = name.split(".");
-  const element = document.createElement(tag);
+  const element = /** @type {any} */ (document.createElement(tag));
   if (classes.length) element.className = classes.join(" ");
   for (const [key, value] of Object.entries(props)) {
     if (value === null || value === undefined || value === false) continue;
     if (key in element && key !== "list") element[key] = value;
     else element.setAttribute(key, value === true ? "" : String(value));
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  for (const child of children.flat()) {
+    if (child !== null && child !== undefined && child !== false) element.append(child);
+  }
   return element;
 }
 

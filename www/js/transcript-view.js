@@ -49,12 +49,9 @@ export class TranscriptView extends EventTarget {
     let added = false;
     segments.forEach((segment, i) => {
       gone.delete(segment);
-      let row = this.#rows.get(segment);
-      if (!row) {
-        row = this.#row(segment);
-        this.#rows.set(segment, row);
-        added = true;
-      }
+      const row = this.#rows.get(segment) ?? this.#row(segment);
+      added ||= !this.#rows.has(segment);
+      this.#rows.set(segment, row);
       if (this.element.children[i] !== row) this.element.insertBefore(row, this.element.children[i] ?? null);
     });
     for (const segment of gone) {
@@ -75,7 +72,7 @@ export class TranscriptView extends EventTarget {
     this.element.hidden = !this.element.children.length;
   }
 
-  /** @param {Segment} segment */
+  /** @param {Segment} segment @returns {HTMLElement} */
   #row(segment) {
     const span = (/** @type {any} */ { word, start, end, probability: p }) => [word.match(/^\s*/)[0],
       h(p < LOW ? "span.w.low" : p < MID ? "span.w.mid" : "span.w",
