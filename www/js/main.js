@@ -3,6 +3,7 @@ import { $, say } from "./dom.js";
 import { engine } from "./engine.js";
 import { bytes } from "./format.js";
 import { intake } from "./intake.js";
+import { keep } from "./keep.js";
 import { keys } from "./keys.js";
 import { notice, settle } from "./notices.js";
 import { offline } from "./offline.js";
@@ -64,7 +65,7 @@ async function begin() {
   recorderView();
   await offline(() => !state.items.length);
   setup($("#settings"));
-  document.documentElement.dataset.ready = "";
+  keep();
   // Who counts bytes fetches the model with the first recording.
   const { connection } = /** @type {{connection?: {saveData?: boolean}}} */ (navigator);
   if (!connection?.saveData) load();

@@ -43,7 +43,7 @@ export class Player extends EventTarget {
     };
     audio.onseeked = () => this.#moved();
     audio.onerror = () => {
-      if (!audio.src) return;
+      if (!audio.hasAttribute("src")) return;
       this.#slider.disabled = this.#play.disabled = true;
       this.#note.textContent = "This browser can’t play this format.";
     };
@@ -62,8 +62,9 @@ export class Player extends EventTarget {
     this.#slider.disabled = this.#play.disabled = true;
     this.#slider.value = 0;
     this.#play.textContent = "Play";
-    if (item) this.#audio.src = item.url;
+    if (item?.blob.size) this.#audio.src = item.url;
     else this.#audio.removeAttribute("src");
+    if (item && !item.blob.size) this.#note.textContent = "There is no sound.";
     this.#moved();
     if (item) this.#picture(item);
   }
@@ -112,7 +113,7 @@ export class Player extends EventTarget {
 
   /** Not before the work on it is over: decoding takes time and memory. @param {Item} item */
   async #picture(item) {
-    if (item !== this.#item || item.peaks || item.state === "working" || item.state === "waiting") return;
+    if (item !== this.#item || item.peaks || !item.blob.size || item.state === "working" || item.state === "waiting") return;
     if (!this.#audio.paused && item.duration > 1200) return;
     item.peaks = new Float32Array(0);
     item.peaks = (await peaks(item.blob, item.duration, N_PEAKS)) ?? item.peaks;

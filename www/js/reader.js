@@ -107,5 +107,5 @@ function trouble(item) {
   return h(code === "aborted" ? "div.failure.mild" : "div.failure", { role: code === "aborted" ? null : "alert" },
     h("div", {}, h("strong", {}, title), help),
     code !== "aborted" && detail && h("details", {}, h("summary", {}, "What the program said"), detail),
-    h("div.row", {}, h("button.small", { type: "button", onclick: () => again(item) }, "Start again")));
+    item.blob.size > 0 && h("div.row", {}, h("button.small", { type: "button", onclick: () => again(item) }, "Start again")));
 }

@@ -7,6 +7,7 @@ const DEFAULTS = {
   language: "",
   task: "transcribe",
   word_timestamps: true,
+  keep: true,
   /** @type {Record<string, any>} only what differs from the default, by option name */
   advanced: {},
   advancedOpen: false,

@@ -17,6 +17,7 @@ export function setup(form) {
     type: "checkbox", id: "words", checked: settings.values.word_timestamps,
     onchange: () => settings.set("word_timestamps", words.checked),
   });
+  const keeping = h("input", { type: "checkbox", id: "keep", checked: settings.values.keep, onchange: () => settings.set("keep", keeping.checked) });
   form.onsubmit = (event) => event.preventDefault();
   form.append(
     h("div.basics", {},
@@ -24,6 +25,7 @@ export function setup(form) {
       h("div.field", {}, h("label", { htmlFor: "language" }, "Language"), language),
       h("div.field", {}, h("label", { htmlFor: "task" }, "Task"), task)),
     h("label.check", {}, words, h("span", {}, "Times of words", h("small", {}, "Follow each word as it is heard; a little slower."))),
+    h("label.check", {}, keeping, h("span", {}, "Keep transcripts", h("small", {}, "In this browser, without the sound, until you remove them."))),
     advanced());
   picker.setAttribute("aria-labelledby", "model-label model");
 

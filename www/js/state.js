@@ -10,7 +10,7 @@
  * @typedef {object} Item
  * @property {string} id
  * @property {string} name
- * @property {Blob} blob
+ * @property {Blob} blob empty for one that was kept from last time
  * @property {string} url of the blob, for the player
  * @property {ItemState} state
  * @property {number} duration seconds; 0 while unknown
@@ -40,13 +40,13 @@ class State extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail: item }));
   }
 
-  /** @param {Blob} blob @param {string} name */
-  add(blob, name) {
+  /** @param {Blob} blob @param {string} name @param {Partial<Item>} [known] of one from before */
+  add(blob, name, known = {}) {
     /** @type {Item} */
     const item = {
-      id: `item-${(next += 1)}`, name, blob, url: URL.createObjectURL(blob), state: "waiting",
+      id: `${Date.now()}-${(next += 1)}`, name, blob, url: URL.createObjectURL(blob), state: "waiting",
       duration: 0, seconds: 0, left: NaN, language: "", model: "", live: "", note: "",
-      transcript: emptyTranscript(), undo: [], problem: null, peaks: null,
+      transcript: emptyTranscript(), undo: [], problem: null, peaks: null, ...known,
     };
     this.items.push(item);
     this.tell("items");
@@ -67,7 +67,7 @@ class State extends EventTarget {
     this.items.splice(at, 1);
     URL.revokeObjectURL(item.url);
     if (this.open === item) this.choose(this.items[Math.min(at, this.items.length - 1)] ?? null);
-    this.tell("items");
+    this.tell("items", item);
   }
 
   /** @param {Item} item @param {Partial<Item>} change */

@@ -18,7 +18,17 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   const { complaints } = page;
-  await page.evaluate(() => localStorage.clear());
+  await page.evaluate(() => {
+    localStorage.clear();
+    const request = indexedDB.open("candle-whisper");
+    return new Promise((resolve) => {
+      request.onsuccess = () => {
+        const work = request.result.transaction("transcripts", "readwrite");
+        work.objectStore("transcripts").clear();
+        work.oncomplete = resolve;
+      };
+    });
+  });
   await page.close({ runBeforeUnload: false });
   assert.deepEqual(complaints, []);
 });
@@ -305,6 +315,24 @@ describe("the transcript", () => {
     await page.locator("h1").waitFor();
     assert.ok(await page.locator("#reader").isHidden());
   });
+});
+
+test("what_was_written_outlives_the_page_until_it_is_forgotten", async () => {
+  await put(page, "memory.flac", "talk.flac");
+  await reach(page, "talk", "done");
+  const again = () => page.reload().then(() => page.getByText("From last time: 2 transcripts").waitFor());
+  await again();
+  await page.getByText("Bring back").click();
+  await reach(page, "memory", "stopped");
+  await page.locator(".item .open", { hasText: "talk" }).click();
+  assert.equal((await texts()).length, 2);
+  await page.getByText("There is no sound.").waitFor();
+  await again();
+  await page.getByText("Forget").click();
+  await page.reload();
+  await page.locator("#engine[data-state=ready]").waitFor();
+  await page.waitForTimeout(200);
+  assert.equal(await page.locator(".notice").count(), 0);
 });
 
 test("the_keyboard_alone_is_enough", async () => {
