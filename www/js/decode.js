@@ -1,13 +1,11 @@
-// The browser's own decoder: for what the library can't read, and for the picture of the sound.
+// The browser's own decoder, for the picture of the sound.
 
 /** Hours of sound are kept from being drawn: decoding takes 4 bytes a sample, all at once. */
 const MOST_SECONDS = 2 * 3600;
 const MOST_BYTES = 500e6;
 
-/** @param {Blob} blob @param {number} rate @returns {Promise<AudioBuffer>} */
-async function decode(blob, rate) {
-  return new OfflineAudioContext(1, 1, rate).decodeAudioData(await blob.arrayBuffer());
-}
+/** Samples a second that are enough for a picture. */
+const RATE = 8000;
 
 /** @param {AudioBuffer} sound all channels in one, each as loud as the other */
 function mono(sound) {
@@ -20,11 +18,6 @@ function mono(sound) {
   return mixed;
 }
 
-/** 16 kHz mono samples. @param {Blob} blob @returns {Promise<Float32Array>} */
-export async function samples(blob) {
-  return mono(await decode(blob, 16000));
-}
-
 /**
  * The loudest sample of each of `n` stretches, 0 to 1; null for what is too long or can't be decoded.
  * @param {Blob} blob
@@ -35,7 +28,7 @@ export async function samples(blob) {
 export async function peaks(blob, seconds, n) {
   if (seconds > MOST_SECONDS || blob.size > MOST_BYTES) return null;
   try {
-    const sound = mono(await decode(blob, 8000));
+    const sound = mono(await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await blob.arrayBuffer()));
     const highest = new Float32Array(n);
     for (let i = 0; i < sound.length; i += 1) {
       const at = Math.floor((i / sound.length) * n);

@@ -1,5 +1,4 @@
 // Works off the recordings one after another. Whatever happens to one, what it has is kept and the next is begun.
-import { samples } from "./decode.js";
 import { engine } from "./engine.js";
 import { failure, problem } from "./messages.js";
 import { transcribeOptions } from "./options.js";
@@ -53,7 +52,7 @@ async function work() {
   try {
     if (!item.blob.size) throw failure("empty");
     await until(abort.signal, engine.get());
-    await recognise(item, abort.signal);
+    await listen(item, abort.signal);
     state.change(item, { state: "done", live: "", note: "", left: 0, seconds: item.duration });
   } catch (error) {
     fail(item, abort.signal.aborted ? failure("aborted") : error);
@@ -81,25 +80,13 @@ function until(signal, promise) {
   });
 }
 
-/** What the library can't decode, the browser may. @param {Item} item @param {AbortSignal} signal */
-async function recognise(item, signal) {
-  try {
-    await listen(item, item.blob, signal);
-  } catch (error) {
-    if (problem(error).code !== "audio" || item.transcript.segments.length) throw error;
-    const decoded = await samples(item.blob).catch(() => null);
-    if (!decoded) throw error;
-    await listen(item, decoded, signal);
-  }
-}
-
-/** @param {Item} item @param {Blob | Float32Array} input @param {AbortSignal} signal */
-async function listen(item, input, signal) {
+/** @param {Item} item @param {AbortSignal} signal */
+async function listen(item, signal) {
   const whisper = engine.whisper;
   const options = transcribeOptions(settings.values, whisper.info);
   state.change(item, { model: whisper.info.model || "your own model" });
   let began = performance.now();
-  for await (const event of whisper.transcribe(input, options, { signal })) {
+  for await (const event of whisper.transcribe(item.blob, options, { signal })) {
     if (signal.aborted) throw failure("aborted");
     switch (event.type) {
       case "audio":

@@ -36,14 +36,14 @@ export async function browse({ offline = false } = {}) {
 }
 
 /** A new page whose complaints (exceptions, errors on the console, broken policy) are collected. */
-export async function open(context, url, { wait = true, ...size } = {}) {
+export async function open(context, url, { wait = true, patience = 30_000, ...size } = {}) {
   const page = await context.newPage();
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(String(error)));
   page.on("console", (message) => message.type() === "error" && page.complaints.push(message.text()));
   if (size.width) await page.setViewportSize(size);
   await page.goto(url);
-  if (wait) await page.locator("#engine[data-state=ready]").waitFor();
+  if (wait) await page.locator("#engine[data-state=ready]").waitFor({ timeout: patience });
   return page;
 }
 

@@ -89,12 +89,6 @@ describe("recordings come in", () => {
     await page.getByText("The microphone is not allowed").waitFor();
     assert.ok(await page.locator("#record").isEnabled());
   });
-
-  test("what_the_library_cannot_decode_the_browser_does", async () => {
-    await put(page, "browser.flac");
-    await reach(page, "browser.flac", "done");
-    assert.deepEqual((await calls("transcribe")).map(([, name]) => name), ["browser.flac", "samples"]);
-  });
 });
 
 describe("while it works", () => {

@@ -17,7 +17,7 @@ test("no_request_is_made_once_the_model_is_loaded", async () => {
   const before = site.asked.length;
   const others = [];
   browser.context.on("request", (request) => /^https?:/.test(request.url()) && !request.url().startsWith(site.url) && others.push(request.url()));
-  await put(page, "talk.flac", "browser.flac", "long.flac");
+  await put(page, "talk.flac", "long.flac");
   await reach(page, "long", "done");
   await page.locator(".w").nth(3).click();
   await page.keyboard.press("x");

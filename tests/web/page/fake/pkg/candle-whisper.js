@@ -64,11 +64,11 @@ export class CandleWhisper {
   }
 
   async *transcribe(input, options = {}, { signal } = {}) {
-    const name = input instanceof Float32Array ? "samples" : (input.name ?? "");
+    const name = input.name ?? "";
     CandleWhisper.calls.push(["transcribe", name, structuredClone(options)]);
     if (this.#lost) throw new Error("this engine was disposed of");
     const pace = /slow/.test(name) ? 150 : 0;
-    if (/broken|browser/.test(name)) throw new CandleWhisperError("audio", `\`${name}\` is not a format that is known`);
+    if (/broken/.test(name)) throw new CandleWhisperError("audio", `\`${name}\` is not a format that is known`);
     const rounds = /long/.test(name) ? 40 : 1;
     const duration = 11 * rounds;
     await wait(pace, signal);
