@@ -31,7 +31,7 @@ export function fit(bytes) {
   const all = deviceMemory() ?? 2 ** 32;
   if (bytes > MOST) return { is: "large", words: "too large for a browser" };
   if (bytes > all * 0.8) return { is: "large", words: "too large here" };
-  if (bytes > all * 0.4) return { is: "tight", words: "may be tight" };
+  if (bytes > Math.min(all * 0.4, MOST / 2)) return { is: "tight", words: "may be tight" };
   return { is: "fits", words: "fits" };
 }
 
