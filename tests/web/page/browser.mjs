@@ -42,6 +42,8 @@ export async function open(context, url, { wait = true, patience = 30_000, ...si
   page.on("pageerror", (error) => page.complaints.push(String(error)));
   page.on("console", (message) => message.type() === "error" && page.complaints.push(message.text()));
   if (size.width) await page.setViewportSize(size);
+  // A page that is not in front gets no keys.
+  await page.bringToFront();
   await page.goto(url);
   if (wait) await page.locator("#engine[data-state=ready]").waitFor({ timeout: patience });
   return page;

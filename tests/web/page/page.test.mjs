@@ -331,7 +331,11 @@ test("what_was_written_outlives_the_page_until_it_is_forgotten", async () => {
 
 test("the_keyboard_alone_is_enough", async () => {
   await page.locator("#choose").focus();
-  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), page.keyboard.press("Enter")]);
+  const asked = page.waitForEvent("filechooser");
+  // The browser has to have heard that the test answers for the dialog before it opens.
+  await page.evaluate(() => new Promise(requestAnimationFrame));
+  await page.keyboard.press("Enter");
+  const chooser = await asked;
   await chooser.setFiles(JFK);
   await reach(page, "jfk", "done");
   await page.locator(".player .play:enabled").waitFor();
