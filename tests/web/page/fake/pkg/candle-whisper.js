@@ -1,0 +1,125 @@
+// The library's interface without a network in it: what happens is decided by the name of the file, so that every state
+// of the page can be shown in a moment. It fetches its model's files as the library does.
+
+const SENTENCE = [" And", " so,", " my", " fellow", " Americans,", " ask", " not", " what", " your", " country", " can", " do",
+  " for", " you,", " ask", " what", " you", " can", " do", " for", " your", " country."];
+const GUESSES = [0.98, 0.62, 0.91, 0.97, 0.35, 0.99];
+const LANGUAGES = [["en", "english"], ["zh", "chinese"], ["de", "german"], ["fr", "french"], ["yue", "cantonese"]];
+const SIZES = { "tiny.en": 210e6, "tiny": 210e6, "base": 372e6, "base.en": 372e6, "small": 1.14e9, "small.en": 1.14e9,
+  "distil-small.en": 0.83e9, "distil-large-v3": 3.2e9, "turbo": 3.35e9, "medium": 3.44e9, "large-v3": 6.78e9 };
+
+class CandleWhisperError extends Error {
+  name = "CandleWhisperError";
+  constructor(code, words) {
+    super(words);
+    this.code = code;
+  }
+}
+
+const wait = (ms, signal) => ms && new Promise((resolve, reject) => {
+  const end = () => reject(new CandleWhisperError("aborted", "the transcription was stopped"));
+  if (signal?.aborted) end();
+  signal?.addEventListener("abort", end, { once: true });
+  setTimeout(resolve, ms);
+});
+
+export class CandleWhisper {
+  /** What the tests look at: the calls made. */
+  static calls = (globalThis.fakeCalls = []);
+  #lost = false;
+
+  static async load({ model, onProgress, signal }) {
+    CandleWhisper.calls.push(["load", model]);
+    if (typeof model !== "string") return new CandleWhisper("", true);
+    if (model === "small") throw new CandleWhisperError("network", "`https://huggingface.co` can't be reached");
+    if (model === "base") throw new CandleWhisperError("model", "`config.json` lacks `n_mels`");
+    for (const file of ["config.json", "model.gguf"]) {
+      const cache = await caches.open("candle-whisper-1");
+      const url = new URL(`../models/tiny.en/${file}`, import.meta.url);
+      const answer = (await cache.match(url)) ?? (await fetch(url, { signal }));
+      if (answer.ok) await cache.put(url, answer.clone());
+      else throw new CandleWhisperError("network", `${file}: ${answer.status}`);
+      const total = (await answer.arrayBuffer()).byteLength;
+      onProgress?.({ file, loaded: total / 2, total });
+      await wait(20, signal);
+      onProgress?.({ file, loaded: total, total });
+    }
+    return new CandleWhisper(model, !model.endsWith(".en"));
+  }
+
+  static languages() {
+    return LANGUAGES;
+  }
+
+  static estimate({ model }) {
+    return { bytes: SIZES[model], terms: {} };
+  }
+
+  constructor(model, multilingual) {
+    this.info = { model, multilingual, n_vocab: multilingual ? 51865 : 51864 };
+  }
+
+  dispose() {
+    this.#lost = true;
+  }
+
+  async *transcribe(input, options = {}, { signal } = {}) {
+    const name = input.name ?? "";
+    CandleWhisper.calls.push(["transcribe", name, structuredClone(options)]);
+    if (this.#lost) throw new Error("this engine was disposed of");
+    const pace = /slow/.test(name) ? 150 : 0;
+    if (/broken/.test(name)) throw new CandleWhisperError("audio", `\`${name}\` is not a format that is known`);
+    const rounds = /long/.test(name) ? 40 : 1;
+    const duration = 11 * rounds;
+    await wait(pace, signal);
+    yield { type: "audio", duration };
+    yield { type: "language", language: options.language ?? "en", probability: 0.97 };
+    const segments = [];
+    if (/silence/.test(name)) {
+      yield { type: "done", transcript: { text: "", segments, language: "en" } };
+      return;
+    }
+    for (let round = 0; round < rounds; round += 1) {
+      yield { type: "progress", seconds: 11 * round, duration };
+      let text = "";
+      for (const [i, word] of SENTENCE.entries()) {
+        await wait(pace, signal);
+        yield { type: "text", text: (text += word) };
+        if (i === 8 && /fallback/.test(name)) yield { type: "fallback", temperature: 0.2 };
+      }
+      for (const [from, to] of [[0, 14], [14, 22]]) {
+        const segment = this.#segment(segments.length, 11 * round, from, to, options.word_timestamps);
+        segments.push(segment);
+        yield { type: "segment", segment };
+        if (/memory/.test(name)) throw new CandleWhisperError("memory", "out of memory: 4.1 GB were asked for");
+        if (/lost/.test(name)) throw new CandleWhisperError("model", "the worker failed: unreachable");
+      }
+      yield { type: "progress", seconds: 11 * (round + 1), duration };
+    }
+    const text = segments.map((segment) => segment.text).join("");
+    yield { type: "done", transcript: { text, segments, language: options.language ?? "en" } };
+  }
+
+  #segment(id, offset, from, to, words) {
+    const list = SENTENCE.slice(from, to).map((word, i) => ({
+      word, start: offset + (from + i) / 2, end: offset + (from + i) / 2 + 0.45, probability: GUESSES[(from + i) % GUESSES.length],
+    }));
+    const segment = {
+      id, seek: offset * 100, start: offset + from / 2, end: offset + to / 2, text: SENTENCE.slice(from, to).join(""),
+      tokens: [50363, 1, 2], temperature: 0, avg_logprob: -0.3, compression_ratio: 1.3, no_speech_prob: 0.01,
+    };
+    return words ? { ...segment, words: list } : segment;
+  }
+
+  toTxt({ segments }) {
+    return segments.map((segment) => `${segment.text.trim()}\n`).join("");
+  }
+  toSrt({ segments }, options) {
+    return segments.map((s, i) => `${i + 1}\n${s.start} --> ${s.end}\n${s.text.trim()}\n${JSON.stringify(options)}\n`).join("\n");
+  }
+  toVtt = (transcript) => `WEBVTT\n\n${this.toTxt(transcript)}`;
+  toTsv = (transcript) => `start\tend\ttext\n${this.toTxt(transcript)}`;
+  toCsv = (transcript) => `start,end,text\n${this.toTxt(transcript)}`;
+  toLrc = (transcript) => `[00:00.00]${this.toTxt(transcript)}`;
+  toJson = (transcript) => JSON.stringify(transcript);
+}

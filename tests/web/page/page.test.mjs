@@ -1,0 +1,363 @@
+// The page with the fake library: what people do with it, from the first screen to the downloads.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+import { JFK, browse, open, put, reach, serve } from "./browser.mjs";
+
+let site, browser, page;
+
+before(async () => ([site, browser] = await Promise.all([serve(), browse()])));
+after(async () => (await browser.close(), await site.close()));
+
+const calls = (name) => page.evaluate((wanted) => globalThis.fakeCalls.filter(([call]) => call === wanted), name);
+const texts = () => page.locator(".segment:not(.live) p").allTextContents();
+const chosen = (name) => page.locator(".item .open", { hasText: name }).click();
+
+beforeEach(async () => {
+  page = await open(browser.context, site.url);
+});
+afterEach(async () => {
+  const { complaints } = page;
+  await page.evaluate(() => {
+    localStorage.clear();
+    const request = indexedDB.open("candle-whisper");
+    return new Promise((resolve) => {
+      request.onsuccess = () => {
+        const work = request.result.transaction("transcripts", "readwrite");
+        work.objectStore("transcripts").clear();
+        work.oncomplete = resolve;
+      };
+    });
+  });
+  await page.close({ runBeforeUnload: false });
+  assert.deepEqual(complaints, []);
+});
+
+describe("recordings come in", () => {
+  test("a_file_that_is_chosen_becomes_its_text", async () => {
+    await put(page, "talk.flac");
+    await reach(page, "talk.flac", "done");
+    assert.equal((await texts())[1].trim(), "ask what you can do for your country.");
+    assert.match(await page.locator(".facts").textContent(), /0:11 · English · tiny\.en · 22 words/);
+  });
+
+  test("files_that_are_dropped_and_pasted_wait_their_turn", async () => {
+    for (const [type, carrier] of [["drop", "dataTransfer"], ["paste", "clipboardData"]]) {
+      await page.evaluate(([type, carrier]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(9)], `${type}ed.flac`));
+        const event = type === "paste" ? new ClipboardEvent(type, { [carrier]: data, bubbles: true, cancelable: true })
+          : new DragEvent(type, { [carrier]: data, bubbles: true, cancelable: true });
+        document.body.dispatchEvent(event);
+      }, [type, carrier]);
+    }
+    await reach(page, "droped", "done");
+    await reach(page, "pasteed", "done");
+    assert.deepEqual((await calls("transcribe")).map(([, name]) => name), ["droped.flac", "pasteed.flac"]);
+  });
+
+  test("the_example_and_a_link_are_fetched", async () => {
+    await page.click("#example");
+    await reach(page, "Kennedy", "done");
+    await page.fill("#url", `${site.url}example/jfk.flac?x`);
+    await page.click("#link button");
+    await reach(page, "jfk.flac", "done");
+  });
+
+  test("a_link_that_fails_says_what_can_be_done", async () => {
+    await page.fill("#url", `${site.url}nothing.mp3`);
+    await page.click("#link button");
+    await page.getByText("This link could not be fetched").waitFor();
+    assert.match(await page.locator(".notice").textContent(), /404/);
+    page.complaints = page.complaints.filter((words) => !words.includes("404"));
+  });
+
+  test("the_microphone_records_by_a_worklet", async () => {
+    await browser.context.grantPermissions(["microphone"]);
+    await page.click("#record");
+    await page.waitForFunction(() => document.querySelector("#recorder .clock")?.textContent === "0:01");
+    await page.getByText("Stop and write it out").click();
+    await reach(page, "Recording", "done");
+    await page.locator(".player .play:enabled").waitFor();
+    assert.ok(await page.locator(".track input").evaluate((slider) => Number(slider.max)) > 0.9);
+    await browser.context.clearPermissions();
+  });
+
+  test("a_refused_microphone_is_explained", async () => {
+    await page.evaluate(() => (navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("no", "NotAllowedError"))));
+    await page.click("#record");
+    await page.getByText("The microphone is not allowed").waitFor();
+    assert.ok(await page.locator("#record").isEnabled());
+  });
+});
+
+describe("while it works", () => {
+  test("live_text_progress_and_time_left_are_shown", async () => {
+    await put(page, "long slow.flac");
+    await page.locator(".live", { hasText: "And so, my fellow" }).waitFor();
+    await page.locator(".working .words", { hasText: /\d %, .* left/ }).waitFor();
+    assert.match(await page.locator(".working .number").textContent(), /^0:11 of 7:20$/);
+    await page.locator(".working button").click();
+    await reach(page, "long", "stopped");
+  });
+
+  test("cancel_keeps_what_was_written_and_the_next_recording_goes_on", async () => {
+    await put(page, "long slow.flac", "next.flac", "third.flac");
+    await page.locator(".item", { hasText: "third" }).getByText("Cancel").click();
+    await page.locator(".segment:not(.live)").nth(1).waitFor();
+    await page.locator(".working button").click();
+    await reach(page, "long", "stopped");
+    await reach(page, "third", "stopped");
+    await reach(page, "next", "done");
+    assert.equal((await texts()).length, 2);
+    assert.equal((await calls("transcribe")).length, 2);
+  });
+
+  test("a_second_attempt_starts_the_live_text_anew", async () => {
+    await put(page, "fallback slow.flac");
+    await page.getByText("it is tried again").waitFor();
+    await reach(page, "fallback", "done");
+  });
+});
+
+describe("what goes wrong", () => {
+  for (const [name, title, kept] of [["memory", "not enough memory", 1], ["lost", "engine stopped unexpectedly", 1]]) {
+    test(`after_${name}_the_work_is_kept_and_the_next_file_works_with_a_new_engine`, async () => {
+      await put(page, `${name}.flac`, "next.flac");
+      await reach(page, name, "failed");
+      await reach(page, "next", "done");
+      assert.match(await page.locator(".failure").textContent(), new RegExp(title));
+      assert.equal((await texts()).length, kept);
+      assert.equal((await calls("load")).length, 2);
+    });
+  }
+
+  test("a_broken_file_is_named_and_the_next_one_works", async () => {
+    await page.setInputFiles("#files", ["broken.wav", "empty.wav", "fine.wav"].map((name) =>
+      ({ name, mimeType: "audio/wav", buffer: Buffer.from(name === "empty.wav" ? "" : "no sound") })));
+    await reach(page, "broken", "failed");
+    await reach(page, "empty", "failed");
+    await reach(page, "fine", "done");
+    assert.match(await page.locator(".failure").textContent(), /could not be read as sound/);
+    await page.getByText("This browser can’t play this format.").waitFor();
+  });
+
+  test("a_recording_without_speech_says_so", async () => {
+    await put(page, "silence.flac");
+    await reach(page, "silence", "done");
+    await page.getByText("No speech was found").waitFor();
+  });
+
+  test("a_model_that_fails_leaves_a_way_back_to_the_bundled_one", async () => {
+    await page.click("#model");
+    await page.locator("#models input[value=base]").check();
+    await page.click("#take");
+    await page.getByText("This model could not be used").waitFor();
+    await page.getByText("Use tiny.en").click();
+    await page.locator("#engine[data-state=ready]").waitFor();
+    await put(page, "talk.flac");
+    await reach(page, "talk", "done");
+  });
+});
+
+describe("models and settings", () => {
+  test("models_show_their_size_and_whether_they_fit", async () => {
+    await page.click("#model");
+    const row = (name) => page.locator(`tr[data-model="${name}"]`);
+    await row("large-v3").getByText("too large for a browser").waitFor();
+    assert.match(await row("tiny.en").textContent(), /34 MB.*210 MB.*fits/);
+  });
+
+  test("a_model_of_ones_own_files_is_loaded", async () => {
+    await page.click("#model");
+    await page.setInputFiles("#own", [{ name: "config.json", mimeType: "", buffer: Buffer.from("{}") }]);
+    await page.click("#take");
+    await page.getByText("Still missing: the weights").waitFor();
+    await page.setInputFiles("#own", ["config.json", "tokenizer.json", "model.gguf"].map((name) =>
+      ({ name, mimeType: "", buffer: Buffer.from("{}") })));
+    await page.click("#take");
+    await page.getByText("Your own model is ready").waitFor();
+  });
+
+  test("settings_are_remembered_and_passed_on", async () => {
+    await page.click("#model");
+    await page.locator("#models input[value=tiny]").check();
+    await page.click("#take");
+    await page.getByText("tiny is ready").waitFor();
+    await page.selectOption("#language", { label: "German" });
+    await page.selectOption("#task", "translate");
+    await page.uncheck("#words");
+    await page.click(".advanced summary");
+    await page.fill("#option-beam_size", "5");
+    await page.fill("#option-initial_prompt", "Kennedy");
+    await page.fill("#option-temperature_increment_on_fallback", "0");
+    await page.locator("#option-temperature_increment_on_fallback").blur();
+    await page.reload();
+    await page.getByText("tiny is ready").waitFor();
+    await put(page, "talk.flac");
+    await reach(page, "talk", "done");
+    assert.deepEqual((await calls("transcribe"))[0][2], {
+      word_timestamps: false, beam_size: 5, initial_prompt: "Kennedy", task: "translate", language: "de", temperature: [0],
+    });
+    assert.ok(await page.locator(".advanced").evaluate((details) => details.open));
+    await page.click("text=Back to the defaults");
+    assert.equal(await page.inputValue("#option-beam_size"), "");
+  });
+
+  test("the_theme_goes_round_and_is_remembered", async () => {
+    const paper = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    await page.emulateMedia({ colorScheme: "light" });
+    const light = await paper();
+    await page.emulateMedia({ colorScheme: "dark" });
+    assert.notEqual(await paper(), light);
+    await page.click("#theme");
+    assert.equal(await paper(), light);
+    await page.reload();
+    assert.equal(await paper(), light);
+  });
+});
+
+describe("the transcript", () => {
+  beforeEach(async () => {
+    await put(page, "talk.flac");
+    await reach(page, "talk", "done");
+    await page.locator(".player .play:enabled").waitFor();
+  });
+
+  test("a_click_on_a_word_plays_it_and_lights_it", async () => {
+    await page.locator(".w", { hasText: /^country$/ }).first().click();
+    await page.locator(".w.now", { hasText: "country" }).waitFor();
+    assert.equal(await page.locator(".play").textContent(), "Pause");
+    assert.equal(await page.locator(".now.segment").count(), 1);
+  });
+
+  test("unsure_words_are_marked_and_can_be_left_plain", async () => {
+    assert.equal(await page.locator(".w.low").first().textContent(), "Americans,");
+    const line = () => page.locator(".w.low").first().evaluate((word) => getComputedStyle(word).textDecorationStyle);
+    assert.equal(await line(), "wavy");
+    await page.getByText("Show unsure words").click();
+    assert.equal(await line(), "solid");
+  });
+
+  test("an_edit_keeps_the_times_of_words_that_stay_and_can_be_undone", async () => {
+    await page.locator(".segment").first().hover();
+    await page.locator(".segment .edit").first().click();
+    await page.locator("textarea").fill("And so, dear fellow Americans, ask not what your country can do for you,");
+    await page.keyboard.press("Control+Enter");
+    const starts = await page.locator(".segment").first().locator(".w").evaluateAll((words) => words.map((w) => [w.textContent, Number(w.dataset.start)]));
+    assert.deepEqual(starts.slice(0, 4), [["And", 0], ["so,", 0.5], ["dear", 1], ["fellow", 1.5]]);
+    await page.getByText("Undo edit").click();
+    assert.match((await texts())[0], /so, my fellow/);
+  });
+
+  test("an_emptied_phrase_goes_away", async () => {
+    await page.locator(".segment .edit").first().click();
+    await page.locator("textarea").fill("");
+    await page.getByRole("button", { name: "Save" }).click();
+    assert.deepEqual((await texts()).length, 1);
+  });
+
+  test("search_counts_across_words_and_steps_through", async () => {
+    await page.fill(".search input", "YOUR COUNTRY");
+    assert.equal(await page.locator(".search output").textContent(), "1 of 2");
+    await page.keyboard.press("Enter");
+    assert.equal(await page.locator(".search output").textContent(), "2 of 2");
+    assert.equal(await page.evaluate(() => CSS.highlights.get("found-now").size), 1);
+    await page.fill(".search input", "zebra");
+    assert.equal(await page.locator(".search output").textContent(), "not found");
+  });
+
+  test("every_format_downloads_what_stands_on_the_page", async () => {
+    await page.locator(".segment .edit").nth(1).click();
+    await page.locator("textarea").fill("Edited.");
+    await page.getByRole("button", { name: "Save" }).click();
+    for (const format of ["txt", "srt", "vtt", "tsv", "csv", "lrc", "json"]) {
+      await page.keyboard.press("x");
+      await page.locator(`#export input[value=${format}]`).check();
+      if (format === "srt") await page.fill("#subtitle-max_line_width", "42");
+      const [download] = await Promise.all([page.waitForEvent("download"), page.click("#download")]);
+      assert.equal(download.suggestedFilename(), `talk.${format}`);
+      const content = await readFile(await download.path(), "utf8");
+      assert.match(content, /Edited\./);
+      if (format === "srt") assert.match(content, /"max_line_width":42/);
+    }
+  });
+
+  test("all_recordings_download_at_once", async () => {
+    await put(page, "other.flac");
+    await reach(page, "other", "done");
+    await page.getByText("Export…").click();
+    await page.check("#export-all");
+    const names = [];
+    page.on("download", (download) => names.push(download.suggestedFilename()));
+    await page.click("#download");
+    for (let i = 0; i < 50 && names.length < 2; i += 1) await page.waitForTimeout(50);
+    assert.deepEqual(names, ["talk.txt", "other.txt"]);
+  });
+
+  test("each_recording_shows_its_own_text", async () => {
+    await put(page, "long.flac");
+    await reach(page, "long", "done");
+    await chosen("long");
+    assert.equal((await texts()).length, 80);
+    await chosen("talk");
+    assert.equal((await texts()).length, 2);
+  });
+
+  test("removing_the_last_recording_leads_back_to_the_first_screen", async () => {
+    await page.getByRole("button", { name: "Remove talk.flac" }).click();
+    await page.locator("h1").waitFor();
+    assert.ok(await page.locator("#reader").isHidden());
+  });
+});
+
+test("what_was_written_outlives_the_page_until_it_is_forgotten", async () => {
+  await put(page, "memory.flac", "talk.flac");
+  await reach(page, "talk", "done");
+  const again = () => page.reload().then(() => page.getByText("From last time: 2 transcripts").waitFor());
+  await again();
+  await page.getByText("Bring back").click();
+  await reach(page, "memory", "stopped");
+  await page.locator(".item .open", { hasText: "talk" }).click();
+  assert.equal((await texts()).length, 2);
+  await page.getByText("There is no sound.").waitFor();
+  await again();
+  await page.getByText("Forget").click();
+  await page.reload();
+  await page.locator("#engine[data-state=ready]").waitFor();
+  await page.waitForTimeout(200);
+  assert.equal(await page.locator(".notice").count(), 0);
+});
+
+test("the_keyboard_alone_is_enough", async () => {
+  await page.locator("#choose").focus();
+  const asked = page.waitForEvent("filechooser");
+  // The browser has to have heard that the test answers for the dialog before it opens.
+  await page.evaluate(() => new Promise(requestAnimationFrame));
+  await page.keyboard.press("Enter");
+  const chooser = await asked;
+  await chooser.setFiles(JFK);
+  await reach(page, "jfk", "done");
+  await page.locator(".player .play:enabled").waitFor();
+  await page.evaluate(() => document.activeElement.blur());
+  await page.keyboard.press("]");
+  await page.keyboard.press("]");
+  await page.locator(".w.now", { hasText: "my" }).waitFor();
+  await page.keyboard.press("e");
+  assert.equal(await page.evaluate(() => document.activeElement.tagName), "TEXTAREA");
+  await page.keyboard.press("Escape");
+  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Edit");
+  await page.keyboard.press("/");
+  assert.equal(await page.evaluate(() => document.activeElement.type), "search");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("?");
+  assert.ok(await page.locator("#help").evaluate((dialog) => dialog.open));
+  await page.keyboard.press("Escape");
+  // By Tab alone every control of the page can be reached, and each shows where it is.
+  const seen = new Set();
+  for (let i = 0; i < 60; i += 1) {
+    await page.keyboard.press("Tab");
+    seen.add(await page.evaluate(() => document.activeElement.id || document.activeElement.textContent.trim()));
+  }
+  for (const name of ["theme", "help-open", "choose", "record", "url", "model", "words", "Export…", "Play"]) assert.ok(seen.has(name), name);
+});

@@ -1,0 +1,72 @@
+// The page with the real library and the bundled model: `npm run real`, after web/build.sh.
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { after, before, test } from "node:test";
+import { JFK, browse, open, serve } from "./browser.mjs";
+
+const PATIENCE = 180_000;
+
+let site, browser;
+before(async () => {
+  const built = fileURLToPath(new URL("../../../www/pkg/candle-whisper.js", import.meta.url));
+  assert.ok(existsSync(built), "www/pkg is missing: run web/build.sh");
+  [site, browser] = await Promise.all([serve({ mounts: {} }), browse({ offline: true })]);
+});
+after(async () => {
+  await browser?.close();
+  await site?.close();
+});
+
+/** The bundled model writes out the recording of that name. */
+async function writes(page, name, file = JFK) {
+  await page.setInputFiles("#files", [{ name, mimeType: "audio/flac", buffer: await readFile(file) }]);
+  await page.locator(".item[data-state=done]", { hasText: name }).waitFor({ timeout: PATIENCE });
+  await page.locator(".item .open", { hasText: name }).click();
+  const text = (await page.locator(".segment p").allTextContents()).join(" ");
+  assert.match(text, /ask not what your country can do for you/i);
+}
+
+test("the_bundled_model_writes_out_a_recording_and_asks_the_network_nothing", { timeout: PATIENCE }, async () => {
+  const page = await open(browser.context, site.url, { patience: PATIENCE });
+  await page.waitForLoadState("networkidle");
+  const before = site.asked.length;
+  await writes(page, "kennedy.flac");
+  assert.ok((await page.locator(".w").count()) >= 20, "words have times");
+  for (const format of ["txt", "srt", "vtt", "tsv", "csv", "lrc", "json"]) {
+    await page.keyboard.press("x");
+    await page.locator(`#export input[value=${format}]`).check();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.click("#download")]);
+    assert.match(await readFile(await download.path(), "utf8"), /fellow Americans/i);
+  }
+  assert.deepEqual(site.asked.slice(before), []);
+  assert.deepEqual(page.complaints, []);
+  await page.close();
+});
+
+test("a_broken_file_is_named_and_the_next_one_works", { timeout: PATIENCE }, async () => {
+  const page = await open(browser.context, site.url, { patience: PATIENCE });
+  await page.setInputFiles("#files", [{ name: "broken.wav", mimeType: "audio/wav", buffer: Buffer.from("no sound") }]);
+  await page.getByText("could not be read as sound").first().waitFor({ timeout: PATIENCE });
+  await writes(page, "next.flac");
+  await page.close();
+});
+
+test("cancel_keeps_the_engine_usable", { timeout: PATIENCE }, async () => {
+  const page = await open(browser.context, site.url, { patience: PATIENCE });
+  const buffer = await readFile(fileURLToPath(new URL("../../data/long-72s.flac", import.meta.url)));
+  await page.setInputFiles("#files", [{ name: "long.flac", mimeType: "audio/flac", buffer }]);
+  await page.locator(".live p").first().waitFor({ timeout: PATIENCE });
+  await page.locator(".working button").click();
+  await page.locator(".item[data-state=stopped]").waitFor();
+  await writes(page, "next.flac");
+  await page.close();
+});
+
+test("a_second_visit_needs_no_network", { timeout: PATIENCE }, async () => {
+  await site.close();
+  const page = await open(browser.context, site.url, { patience: PATIENCE });
+  await writes(page, "offline.flac");
+  await page.close();
+});

@@ -1,0 +1,78 @@
+// The ways a recording comes in: chosen, dropped, pasted, fetched by a link, the example.
+import { $ } from "./dom.js";
+import { failure, problem } from "./messages.js";
+import { notice, settle } from "./notices.js";
+import { add } from "./queue.js";
+
+/** @param {Iterable<File>} files */
+const addAll = (files) => {
+  for (const file of files) add(file, file.name || "Pasted recording");
+};
+
+/** Fetches a recording; one at a time is enough. @param {string} url @param {string} name */
+async function fetchRecording(url, name) {
+  settle("link");
+  try {
+    const answer = await fetch(url, { credentials: "omit", referrerPolicy: "no-referrer" });
+    if (!answer.ok) throw failure("link", `The server says ${answer.status}.`);
+    add(await answer.blob(), name);
+    return true;
+  } catch (error) {
+    const { title, help, detail } = problem(failure("link", /** @type {Error} */ (error).message));
+    notice("link", { title, help: `${help} (${detail})`, bad: true });
+    return false;
+  }
+}
+
+function link() {
+  const form = /** @type {HTMLFormElement} */ ($("#link"));
+  const [input, button] = [$("#url"), $("button", form)];
+  form.onsubmit = async (event) => {
+    event.preventDefault();
+    const url = new URL(input.value);
+    button.disabled = true;
+    button.textContent = "Fetching…";
+    const name = decodeURIComponent(url.pathname.split("/").pop() ?? "") || url.host;
+    if (await fetchRecording(url.href, name)) input.value = "";
+    button.disabled = false;
+    button.textContent = "Fetch";
+  };
+}
+
+function drops() {
+  const root = document.documentElement;
+  const carries = (/** @type {DragEvent} */ event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  let depth = 0;
+  const mark = (/** @type {number} */ change) => {
+    depth = Math.max(0, depth + change);
+    root.toggleAttribute("data-dragging", depth > 0);
+  };
+  addEventListener("dragenter", (event) => carries(event) && mark(1));
+  addEventListener("dragleave", (event) => carries(event) && mark(-1));
+  addEventListener("dragover", (event) => carries(event) && event.preventDefault());
+  addEventListener("drop", (event) => {
+    if (!carries(event)) return;
+    event.preventDefault();
+    mark(-depth);
+    addAll(event.dataTransfer?.files ?? []);
+  });
+}
+
+/** Sets all of them up. */
+export function intake() {
+  const files = /** @type {HTMLInputElement} */ ($("#files"));
+  $("#choose").onclick = () => files.click();
+  files.onchange = () => {
+    addAll([...(files.files ?? [])]);
+    files.value = "";
+  };
+  $("#example").onclick = () => fetchRecording("example/jfk.flac", "Kennedy, 1961.flac");
+  addEventListener("paste", (event) => {
+    const pasted = event.clipboardData?.files ?? [];
+    if (!pasted.length) return;
+    event.preventDefault();
+    addAll(pasted);
+  });
+  link();
+  drops();
+}

@@ -1,0 +1,97 @@
+// The form of settings: model, language and task in sight, the rest folded away.
+import { h } from "./dom.js";
+import { engine } from "./engine.js";
+import { bytes, capital } from "./format.js";
+import { MODELS } from "./models.js";
+import { chooseModel } from "./models-view.js";
+import { ADVANCED } from "./options.js";
+import { settings } from "./settings.js";
+
+/** @param {HTMLFormElement} form */
+export function setup(form) {
+  const picker = h("button.picker", { type: "button", id: "model", onclick: chooseModel });
+  const language = h("select", { id: "language", onchange: () => settings.set("language", language.value) });
+  const task = h("select", { id: "task", onchange: () => settings.set("task", task.value) },
+    h("option", { value: "transcribe" }, "Write what is said"), h("option", { value: "translate" }, "Translate into English"));
+  const words = h("input", {
+    type: "checkbox", id: "words", checked: settings.values.word_timestamps,
+    onchange: () => settings.set("word_timestamps", words.checked),
+  });
+  const keeping = h("input", { type: "checkbox", id: "keep", checked: settings.values.keep, onchange: () => settings.set("keep", keeping.checked) });
+  form.onsubmit = (event) => event.preventDefault();
+  form.append(
+    h("div.basics", {},
+      h("div.field", {}, h("span.label", { id: "model-label" }, "Model"), picker),
+      h("div.field", {}, h("label", { htmlFor: "language" }, "Language"), language),
+      h("div.field", {}, h("label", { htmlFor: "task" }, "Task"), task)),
+    h("label.check", {}, words, h("span", {}, "Times of words", h("small", {}, "Follow each word as it is heard; a little slower."))),
+    h("label.check", {}, keeping, h("span", {}, "Keep transcripts", h("small", {}, "In this browser, without the sound, until you remove them."))),
+    advanced());
+  picker.setAttribute("aria-labelledby", "model-label model");
+
+  const refresh = () => {
+    const name = typeof engine.model === "string" ? engine.model : "your own files";
+    const known = MODELS.find((model) => model.name === name);
+    picker.replaceChildren(h("span", {}, name), h("span", {}, known ? bytes(known.bytes) : "Change"));
+    const english = engine.whisper && engine.state === "ready" ? !engine.whisper.info.multilingual : /\.en$|^distil-large/.test(name);
+    language.disabled = task.disabled = english;
+    language.title = task.title = english ? "This model knows English only" : "";
+    fillLanguages(language, english);
+    task.value = english ? "transcribe" : settings.values.task;
+  };
+  settings.addEventListener("model", refresh);
+  engine.addEventListener("ready", refresh);
+  refresh();
+}
+
+/** @param {HTMLSelectElement} select @param {boolean} english */
+async function fillLanguages(select, english) {
+  if (english) {
+    select.replaceChildren(h("option", { value: "en" }, "English only"));
+    return;
+  }
+  const library = await engine.open().catch(() => null);
+  /** @type {[string, string][]} */
+  const languages = library ? [...await library.languages()] : [];
+  languages.sort((a, b) => a[1].localeCompare(b[1]));
+  select.replaceChildren(h("option", { value: "" }, "Find out"),
+    ...languages.map(([code, name]) => h("option", { value: code }, capital(name))));
+  select.value = languages.some(([code]) => code === settings.values.language) ? settings.values.language : "";
+}
+
+function advanced() {
+  const grid = h("div.grid", {}, ADVANCED.map(field));
+  const reset = h("button.small", {
+    type: "button",
+    onclick: () => {
+      settings.set("advanced", {});
+      grid.replaceChildren(...ADVANCED.map(field));
+    },
+  }, "Back to the defaults");
+  const details = h("details.advanced", {
+    open: settings.values.advancedOpen,
+    ontoggle: () => details.open !== settings.values.advancedOpen && settings.set("advancedOpen", details.open),
+  }, h("summary", {}, "Advanced"), grid, reset);
+  return details;
+}
+
+/** @param {import("./options.js").Option} option */
+function field({ name, label, help, kind, value, hint, limits, wide }) {
+  const id = `option-${name}`;
+  const now = settings.values.advanced[name] ?? value;
+  const keep = (/** @type {any} */ to) => {
+    const { [name]: _, ...rest } = settings.values.advanced;
+    settings.set("advanced", to === value || to === "" || Number.isNaN(to) ? rest : { ...rest, [name]: to });
+  };
+  if (kind === "check") {
+    const box = h("input", { type: "checkbox", id, checked: now, onchange: () => keep(box.checked) });
+    return h(wide ? "label.check.wide" : "label.check", {}, box, h("span", {}, label, h("small", {}, help)));
+  }
+  const input = h("input", {
+    type: kind, id, value: now ?? "", placeholder: hint ?? (kind === "number" ? String(value) : " "), ...limits,
+    "aria-describedby": `${id}-help`, autocomplete: "off",
+    onchange: () => input.checkValidity() && keep(kind === "number" ? input.valueAsNumber : input.value.trim()),
+  });
+  return h(wide ? "div.field.wide" : "div.field", {},
+    h("label", { htmlFor: id }, label), input, h("small.note", { id: `${id}-help` }, help));
+}
