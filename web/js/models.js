@@ -42,7 +42,7 @@ const BUNDLED = {
     config: "879ede95431807b6e617be29c42d4069a33cb6bba9742fd97f6221dbf94374eb",
     generation_config: "6d1f96a2d47442651fa68c7e561fffab4823a37085ff0ff25efccc30137a33ec",
     tokenizer: "afc7a2956f61112d16e52b864b7045e222b379576cb94d89e09e8ab99fbbc597",
-    weights: "1667ce49db8e691215f23500179f076e508037dc454fc85116355fd93589134c",
+    weights: "d9bb146642fb197dfab4e05ca54fe8796d1b0054c9f0c0aefb4f7194bcecaa49",
   },
 };
 
