@@ -117,11 +117,14 @@ word_error_rates() {
   if [ "$root" = "$dev" ]; then all+=(longform_dev.flac) english+=(longform_dev.flac); fi
   rm -rf tests/.cache/wer
   mkdir -p tests/.cache/wer
-  transcripts tests/.cache/wer/base None --model tests/models/base "${all[@]/#/$root/}"
+  # Side by side: most of the time a run keeps little more than one core busy.
+  local pids=() pid
+  transcripts tests/.cache/wer/base None --model tests/models/base "${all[@]/#/$root/}" & pids+=($!)
+  transcripts tests/.cache/wer/tiny.en None --model tests/models/tiny.en "${english[@]/#/$root/}" & pids+=($!)
+  transcripts tests/.cache/wer/bundled 0.2 "${english[@]/#/$root/}" & pids+=($!)
+  for pid in "${pids[@]}"; do wait "$pid"; done
   $wer "$manifest" tests/.cache/wer/base --against "${reference}base.jsonl" --against-mode greedy_words --margin "$near"
-  transcripts tests/.cache/wer/tiny.en None --model tests/models/tiny.en "${english[@]/#/$root/}"
   $wer "$manifest" tests/.cache/wer/tiny.en --language en --against "${reference}tiny.en.jsonl" --against-mode greedy_words --margin "$near"
-  transcripts tests/.cache/wer/bundled 0.2 "${english[@]/#/$root/}"
   $wer "$manifest" tests/.cache/wer/bundled --language en --against "${reference}tiny.en.jsonl" --against-mode greedy_words --margin "$margin"
   echo "word error rates: ${#all[@]} recordings with base, ${#english[@]} with tiny.en and with the bundled model"
 }
