@@ -27,28 +27,36 @@ impl SelfAttention {
             w.linear(n_state, n_state, false, "k_proj")?,
             w.linear(n_state, n_state, true, "v_proj")?,
         ];
-        let out = w.linear(n_state, n_state, true, "out_proj")?;
-        Ok(Self { qkv: Linear::fuse(&parts)?, out, n_head })
+        let out = w.linear(n_state, n_state, true, "out_proj")?.packed()?;
+        Ok(Self { qkv: Linear::fuse(&parts)?.packed()?, out, n_head })
     }
 
-    /// Every position sees every other. x: (n_batch, n_ctx, n_state) -> the same
+    /// Every position sees every other. What they see is added to `residual`.
+    ///
+    /// x, residual: (n_batch, n_ctx, n_state) -> the same
     ///
     /// # Errors
     /// If the device fails.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub fn forward(&self, x: &Tensor, residual: Tensor) -> Result<Tensor> {
         let (q, k, v) = self.project(x)?;
-        self.out.forward(&kernels::attention(&q, &k, &v, self.n_head, false)?)
+        self.out.forward_add(&kernels::attention(&q, &k, &v, self.n_head, false)?, residual)
     }
 
     /// Every position sees those in the cache, itself and those before it; keys and values are put in the cache
-    /// at `position`. x: (n_batch, n_new, n_state) -> the same
+    /// at `position`. What they see is added to `residual`. x, residual: (n_batch, n_new, n_state) -> the same
     ///
     /// # Errors
     /// If the cache is full or the device fails.
-    pub fn forward_causal(&self, x: &Tensor, cache: &LayerCache, position: usize) -> Result<Tensor> {
+    pub fn forward_causal(
+        &self,
+        x: &Tensor,
+        residual: Tensor,
+        cache: &LayerCache,
+        position: usize,
+    ) -> Result<Tensor> {
         let (q, k, v) = self.project(x)?;
         let (k, v) = cache.append(&k, &v, position)?;
-        self.out.forward(&kernels::attention(&q, &k, &v, self.n_head, true)?)
+        self.out.forward_add(&kernels::attention(&q, &k, &v, self.n_head, true)?, residual)
     }
 
     fn project(&self, x: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
@@ -83,9 +91,9 @@ impl CrossAttention {
         let key = w.linear(n_state, n_state, false, "k_proj")?;
         let value = w.linear(n_state, n_state, true, "v_proj")?;
         Ok(Self {
-            query: w.linear(n_state, n_state, true, "q_proj")?,
-            key_value: Linear::fuse(&[key, value])?,
-            out: w.linear(n_state, n_state, true, "out_proj")?,
+            query: w.linear(n_state, n_state, true, "q_proj")?.packed()?,
+            key_value: Linear::fuse(&[key, value])?.packed()?,
+            out: w.linear(n_state, n_state, true, "out_proj")?.packed()?,
             n_head,
         })
     }
@@ -102,15 +110,16 @@ impl CrossAttention {
 
     /// Rows are given audio by audio; those of one audio share its keys and values as if they were more queries.
     ///
-    /// x: (n_batch, n_new, n_state), n_batch a multiple of n_audio -> the same
+    /// What they see is added to `residual`. x, residual: (n_batch, n_new, n_state), n_batch a multiple of n_audio
+    /// -> the same
     ///
     /// # Errors
     /// If the shapes do not fit or the device fails.
-    pub fn forward(&self, x: &Tensor, audio: &CrossKeyValue) -> Result<Tensor> {
+    pub fn forward(&self, x: &Tensor, residual: Tensor, audio: &CrossKeyValue) -> Result<Tensor> {
         let dims = x.dims3()?;
         let q = self.group(self.query.forward(x)?, audio)?;
         let y = kernels::attention(&q, &audio.k, &audio.v, self.n_head, false)?;
-        self.out.forward(&y.reshape(dims)?)
+        self.out.forward_add(&y.reshape(dims)?, residual)
     }
 
     /// Scaled scores of one head before the softmax, in f32.

@@ -19,6 +19,8 @@ pub struct Linear {
 #[derive(Debug, Clone)]
 enum Weight {
     Floats(Tensor),
+    /// Laid out for the kernels of a CPU, with the bias.
+    Panels(Arc<kernels::Panels>),
     /// Blocks of small integers with a scale, multiplied as they are.
     Blocks(Arc<QTensor>),
 }
@@ -53,6 +55,18 @@ impl Linear {
         Ok(Self { weight: Weight::stack(&weights, like.dtype())?, bias: Some(Tensor::cat(&biases, 0)?) })
     }
 
+    /// The same, laid out for the kernels of a CPU where they are of use; it can't be fused any more, nor give rows.
+    ///
+    /// # Errors
+    /// If weight and bias do not fit each other.
+    pub fn packed(self) -> Result<Self> {
+        let Weight::Floats(weight) = &self.weight else { return Ok(self) };
+        match kernels::Panels::new(weight, self.bias.as_ref())? {
+            Some(panels) => Ok(Self { weight: Weight::Panels(Arc::new(panels)), bias: None }),
+            None => Ok(self),
+        }
+    }
+
     /// The rows of the weight with these numbers. ids: (n) -> (n, n_in)
     ///
     /// # Errors
@@ -61,6 +75,7 @@ impl Linear {
         match &self.weight {
             Weight::Floats(weight) => weight.index_select(ids, 0),
             Weight::Blocks(weight) => weight.embedding(ids),
+            Weight::Panels(_) => candle_core::bail!("rows of a matrix in panels"),
         }
     }
 
@@ -81,10 +96,24 @@ impl Linear {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
+        if let Weight::Panels(panels) = &self.weight {
+            return panels.forward_gelu(x);
+        }
         let y = self.product(x)?;
         match &self.bias {
             Some(bias) => kernels::add_bias_gelu(y, bias),
             None => kernels::gelu(y),
+        }
+    }
+
+    /// Adds [`Linear::forward`] to `residual`. x: (…, n_in), residual: (…, n_out) -> (…, n_out)
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn forward_add(&self, x: &Tensor, residual: Tensor) -> Result<Tensor> {
+        match &self.weight {
+            Weight::Panels(panels) => panels.forward_add(x, residual),
+            _ => kernels::add_residual(residual, &self.forward(x)?),
         }
     }
 
@@ -98,6 +127,7 @@ impl Linear {
                 Some(y) => y,
                 None => flat.matmul(&weight.t()?)?,
             },
+            Weight::Panels(panels) => panels.forward(&flat)?,
             // A processor multiplies floats so much faster that unpacking the blocks for many rows costs nothing.
             Weight::Blocks(weight) if x.device().is_cpu() && rows > kernels::MOST_ROWS => {
                 flat.matmul(&weight.dequantize(x.device())?.to_dtype(x.dtype())?.t()?)?
@@ -119,6 +149,7 @@ impl Weight {
         match self {
             Self::Floats(weight) => weight.dims2(),
             Self::Blocks(weight) => weight.shape().dims2(),
+            Self::Panels(panels) => Ok(panels.dims()),
         }
     }
 
@@ -128,7 +159,7 @@ impl Weight {
             .iter()
             .filter_map(|weight| match weight {
                 Self::Blocks(blocks) => Some(blocks),
-                Self::Floats(_) => None,
+                Self::Floats(_) | Self::Panels(_) => None,
             })
             .collect();
         if let Some(first) = blocks.first()
@@ -149,6 +180,7 @@ impl Weight {
             .iter()
             .map(|weight| match weight {
                 Self::Floats(weight) => Ok(weight.clone()),
+                Self::Panels(_) => candle_core::bail!("layers in panels can't be fused"),
                 Self::Blocks(blocks) => blocks.dequantize(&blocks.device())?.to_dtype(dtype),
             })
             .collect::<Result<Vec<_>>>()?;

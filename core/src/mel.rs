@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use realfft::{RealFftPlanner, RealToComplex, num_complex::Complex32};
 
 use crate::audio::{HOP_LENGTH, N_FFT, N_FRAMES, SAMPLE_RATE, Waveform};
@@ -12,6 +13,8 @@ use crate::error::{Error, Result};
 
 /// Bins of a real transform of [`N_FFT`] samples.
 const N_BINS: usize = N_FFT / 2 + 1;
+/// Frames that one thread takes at once.
+const BLOCK: usize = 256;
 /// Powers below this count as silence.
 const FLOOR: f32 = 1e-10;
 
@@ -113,12 +116,21 @@ impl LogMel {
         // A frame reaches 200 samples to both sides, so the first frames of the silence still hear the end.
         let stored = content_frames + N_FFT / 2 / HOP_LENGTH + 2;
         let mut frames = vec![0.0; stored * n_mels];
-        let mut scratch = Scratch::new(&*self.fft);
-        let mut max = FLOOR.log10();
-        for (t, frame) in frames.chunks_exact_mut(n_mels).enumerate() {
-            self.frame(samples, t, &mut scratch, frame)?;
-            max = frame.iter().copied().fold(max, f32::max);
-        }
+        let max = frames
+            .par_chunks_mut(BLOCK * n_mels)
+            .enumerate()
+            .map_init(
+                || Scratch::new(&*self.fft),
+                |scratch, (block, frames)| -> Result<f32> {
+                    let mut max = FLOOR.log10();
+                    for (t, frame) in frames.chunks_exact_mut(n_mels).enumerate() {
+                        self.frame(samples, block * BLOCK + t, scratch, frame)?;
+                        max = frame.iter().copied().fold(max, f32::max);
+                    }
+                    Ok(max)
+                },
+            )
+            .try_reduce(|| FLOOR.log10(), |a, b| Ok(a.max(b)))?;
         let scale = |x: f32| (x.max(max - 8.0) + 4.0) / 4.0;
         frames.iter_mut().for_each(|x| *x = scale(*x));
         Ok(Mel { n_mels, content_frames, frames, silence: scale(FLOOR.log10()) })

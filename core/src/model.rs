@@ -7,7 +7,6 @@ use candle_nn::LayerNorm;
 use crate::attention::{CrossAttention, CrossKeyValue, SelfAttention};
 use crate::dims::{Head, ModelDimensions};
 use crate::error::Result;
-use crate::kernels;
 use crate::kv_cache::KvCache;
 use crate::linear::Linear;
 use crate::weights::Weights;
@@ -217,10 +216,10 @@ impl TextDecoder {
         let mut x = embedded.reshape((n_batch, n_new, ()))?.broadcast_add(&positions)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let y = norm(&layer.attn_ln, &x)?;
-            x = kernels::add_residual(x, &layer.attn.forward_causal(&y, cache.layer(i), position)?)?;
+            x = layer.attn.forward_causal(&y, x, cache.layer(i), position)?;
             let y = norm(&layer.cross_attn_ln, &x)?;
             visit(i, &layer.cross_attn, &y)?;
-            x = kernels::add_residual(x, &layer.cross_attn.forward(&y, &xa.layers[i])?)?;
+            x = layer.cross_attn.forward(&y, x, &xa.layers[i])?;
             x = layer.mlp.forward(x)?;
         }
         cache.advance(n_new);
@@ -262,15 +261,15 @@ impl Mlp {
     fn load(n_state: usize, w: &Weights) -> Result<Self> {
         Ok(Self {
             ln: w.layer_norm(n_state, "final_layer_norm")?,
-            fc1: w.linear(n_state, 4 * n_state, true, "fc1")?,
-            fc2: w.linear(4 * n_state, n_state, true, "fc2")?,
+            fc1: w.linear(n_state, 4 * n_state, true, "fc1")?.packed()?,
+            fc2: w.linear(4 * n_state, n_state, true, "fc2")?.packed()?,
         })
     }
 
     /// x: (n_batch, n_ctx, n_state) -> the same
     fn forward(&self, x: Tensor) -> Result<Tensor> {
         let y = self.fc1.forward_gelu(&norm(&self.ln, &x)?)?;
-        Ok(kernels::add_residual(x, &self.fc2.forward(&y)?)?)
+        Ok(self.fc2.forward_add(&y, x)?)
     }
 }
 

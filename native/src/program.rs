@@ -71,7 +71,8 @@ fn transcribe(job: &Job) -> anyhow::Result<Outcome> {
     job.warnings.iter().for_each(messages::warning);
     let stop = Stop::default();
     stop.listen().context("could not listen for signals")?;
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(job.threads);
+    // This thread works too: each product would otherwise wait for another thread to wake up.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(job.threads).use_current_thread();
     pool.build_global().context("could not start threads")?;
     run(job, || load_engine(job), &stop)
 }

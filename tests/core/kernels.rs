@@ -96,6 +96,81 @@ fn many_rows_and_half_precision_are_left_to_others() {
     assert!(kernels::few_rows(&x, &x).unwrap().is_none());
 }
 
+/// x: (m, k), w: (n, k) -> (m, n)
+fn slow_product(x: &[f32], w: &[f32], k: usize) -> Vec<f64> {
+    let dot = |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    x.chunks_exact(k).flat_map(|x| w.chunks_exact(k).map(move |w| dot(x, w))).collect()
+}
+
+#[test]
+fn panels_are_a_linear_layer() {
+    let mut noise = Noise(3);
+    // Around the sizes of tiles, panels, blocks of rows and of steps.
+    let mut shapes: Vec<_> = (1..=7).map(|m| (m, 33, 40)).collect();
+    shapes.extend([(1, 1, 1), (1, 384, 1000), (5, 449, 15), (13, 900, 17), (97, 448, 16), (200, 31, 65)]);
+    for (m, k, n) in shapes {
+        let (x, w, b) = (noise.vec(m * k, 1.0), noise.vec(n * k, 1.0), noise.vec(n, 1.0));
+        let slow: Vec<f64> =
+            slow_product(&x, &w, k).iter().enumerate().map(|(i, y)| y + f64::from(b[i % n])).collect();
+        let (x, w, b) = (tensor(x, &[1, m, k]), tensor(w, &[n, k]), tensor(b, &[n]));
+        let panels = kernels::Panels::new(&w, Some(&b)).unwrap().unwrap();
+        let y = panels.forward(&x).unwrap();
+        assert_eq!(y.dims(), [1, m, n]);
+        let tolerance = 2e-6 * (k as f64).sqrt();
+        assert_close(&values(&y), &slow, tolerance, "panels");
+        let gelu: Vec<f64> = slow.iter().map(|&y| y * phi(y)).collect();
+        assert_close(&values(&panels.forward_gelu(&x).unwrap()), &gelu, tolerance, "panels, gelu");
+        let sum: Vec<f64> = slow.iter().map(|y| y + 1.0).collect();
+        let ones = tensor(vec![1.0; m * n], &[1, m, n]);
+        assert_close(&values(&panels.forward_add(&x, ones).unwrap()), &sum, tolerance, "panels, added");
+    }
+}
+
+#[test]
+fn panels_refuse_what_does_not_fit() {
+    let w = tensor(vec![0.0; 6], &[2, 3]);
+    assert!(kernels::Panels::new(&w, Some(&tensor(vec![0.0; 3], &[3]))).is_err());
+    let panels = kernels::Panels::new(&w, None).unwrap().unwrap();
+    assert!(panels.forward(&tensor(vec![0.0; 4], &[2, 2])).is_err());
+    assert!(panels.forward_add(&tensor(vec![0.0; 6], &[2, 3]), tensor(vec![0.0; 6], &[2, 3])).is_err());
+    assert!(kernels::Panels::new(&w.to_dtype(DType::F16).unwrap(), None).unwrap().is_none());
+}
+
+#[test]
+fn convolutions_hear_silence_beyond_the_ends() {
+    let mut noise = Noise(8);
+    for (t, n_in, n_out, stride) in [
+        (1, 3, 2, 1),
+        (2, 3, 17, 1),
+        (1, 2, 2, 2),
+        (2, 5, 3, 2),
+        (3, 5, 3, 2),
+        (7, 4, 20, 1),
+        (250, 8, 33, 2),
+    ] {
+        let (x, w, b) =
+            (noise.vec(2 * t * n_in, 1.0), noise.vec(n_out * n_in * 3, 1.0), noise.vec(n_out, 1.0));
+        let t_out = t.div_ceil(stride);
+        let slow: Vec<f64> = (0..2 * t_out * n_out)
+            .map(|at| {
+                let (audio, at, out) = (at / (t_out * n_out), at / n_out % t_out, at % n_out);
+                let heard = (0..3 * n_in).map(|i| {
+                    let frame = (at * stride + i % 3).checked_sub(1).filter(|&f| f < t);
+                    let x = frame.map_or(0.0, |f| x[(audio * t + f) * n_in + i / 3]);
+                    f64::from(x) * f64::from(w[out * n_in * 3 + i])
+                });
+                let y = heard.sum::<f64>() + f64::from(b[out]);
+                y * phi(y)
+            })
+            .collect();
+        let (w, b) = (tensor(w, &[n_out, n_in, 3]), tensor(b, &[n_out]));
+        let convolution = kernels::Convolution::new(&w, &b, stride).unwrap().unwrap();
+        let y = convolution.forward_gelu(&tensor(x, &[2, t, n_in])).unwrap();
+        assert_eq!(y.dims(), [2, t_out, n_out]);
+        assert_close(&values(&y), &slow, 2e-6, "convolution");
+    }
+}
+
 #[test]
 fn sums_of_exponentials() {
     let mut noise = Noise(2);
@@ -145,9 +220,14 @@ fn slow_attention(q: &[f32], k: &[f32], v: &[f32], c: &Case, causal: bool) -> Ve
 #[test]
 fn attention_is_softmax_attention() {
     let mut noise = Noise(4);
-    for (b, t_q, t_k, n_head, d) in
-        [(1, 1, 1, 1, 8), (2, 1, 40, 3, 64), (1, 3, 37, 2, 64), (2, 70, 150, 2, 16), (1, 130, 130, 1, 64)]
-    {
+    for (b, t_q, t_k, n_head, d) in [
+        (1, 1, 1, 1, 8),
+        (2, 1, 40, 3, 64),
+        (1, 3, 37, 2, 64),
+        (2, 70, 150, 2, 16),
+        (1, 130, 530, 1, 64),
+        (1, 17, 300, 2, 80),
+    ] {
         let c = Case { b, t_q, t_k, n_head, d };
         let n = n_head * d;
         let (q, k, v) =

@@ -1,30 +1,38 @@
-//! Softmax attention over heads that lie side by side in each row, so nothing is copied to part them. Scores
-//! exist for one block of queries at a time, never for all.
+//! Softmax attention over heads that lie side by side in each row. Scores exist for a block of queries and keys at a
+//! time: what a block adds is put right when a later one has a larger score.
 
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::math;
+use super::panels::{Rows, WIDTH, sums};
+use super::shared::SharedOut;
 
-/// Queries per block: their scores against 1500 keys stay in the second-level cache.
-const BLOCK: usize = 64;
-/// Below this many queries, scalar products beat a matrix product.
-const FEW: usize = 4;
+/// Queries per block.
+const QUERIES: usize = 48;
+/// Keys per block: with their values, and the scores of a tile, they stay in the second-level cache.
+const KEYS: usize = 256;
+/// Queries in a tile.
+const TILE: usize = 6;
+/// Up to this many queries, laying out the keys for tiles would cost more than it gains.
+const FEW: usize = 16;
+/// Multiplications below which threads are not worth their while.
+const LEAST: usize = 1 << 17;
 
 struct Attention {
     n_head: usize,
     causal: bool,
 }
 
-/// Rows of a tensor with heads side by side, wherever they start and however far apart they are.
+/// A tensor with heads side by side, wherever its rows start and however far apart they are.
 #[derive(Clone, Copy)]
-struct Rows<'a> {
+struct Heads<'a> {
     values: &'a [f32],
     /// (batch, row) strides
     strides: (usize, usize),
 }
 
-impl<'a> Rows<'a> {
+impl<'a> Heads<'a> {
     fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<(Self, (usize, usize, usize))> {
         let dims = layout.shape().dims3()?;
         let &[batch, row, 1] = layout.stride() else {
@@ -34,8 +42,9 @@ impl<'a> Rows<'a> {
         Ok((Self { values, strides: (batch, row) }, dims))
     }
 
-    fn at(&self, batch: usize, row: usize, column: usize) -> &'a [f32] {
-        &self.values[batch * self.strides.0 + row * self.strides.1 + column..]
+    fn at(&self, batch: usize, row: usize, column: usize) -> Rows<'a> {
+        let values = &self.values[batch * self.strides.0 + row * self.strides.1 + column..];
+        Rows { values, stride: self.strides.1 }
     }
 }
 
@@ -53,9 +62,9 @@ impl CustomOp3 for Attention {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (q, (b, t_q, n)) = Rows::new(s1, l1)?;
-        let (k, (b_k, t_k, n_k)) = Rows::new(s2, l2)?;
-        let (v, dims_v) = Rows::new(s3, l3)?;
+        let (q, (b, t_q, n)) = Heads::new(s1, l1)?;
+        let (k, (b_k, t_k, n_k)) = Heads::new(s2, l2)?;
+        let (v, dims_v) = Heads::new(s3, l3)?;
         let n_head = self.n_head;
         if (b_k, t_k, n_k) != (b, t_k, n) || dims_v != (b, t_k, n) || !n.is_multiple_of(n_head) {
             bail!("attention: q {:?}, k {:?}, v {dims_v:?}", l1.shape(), l2.shape());
@@ -64,189 +73,258 @@ impl CustomOp3 for Attention {
             bail!("attention: {t_q} queries, {t_k} keys");
         }
         let d = n / n_head;
-        let blocks = t_q.div_ceil(BLOCK);
+        // Query 0 may see this many keys, and each after it one more.
+        let visible = if self.causal { t_k - t_q + 1 } else { t_k };
+        let shape = Sizes { t_k, d, visible, causal: self.causal };
         let mut out = vec![0f32; b * t_q * n];
-        let shared = SharedOut(out.as_mut_ptr());
-        (0..b * n_head * blocks).into_par_iter().for_each_init(Vec::new, |scores, task| {
-            let (i, head, block) = (task / (n_head * blocks), task / blocks % n_head, task % blocks);
-            let first = block * BLOCK;
-            let rows = BLOCK.min(t_q - first);
-            let job = Job {
-                q: (q.at(i, first, head * d), q.strides.1),
-                k: (k.at(i, 0, head * d), k.strides.1),
-                v: (v.at(i, 0, head * d), v.strides.1),
-                rows,
-                t_k,
-                d,
-                // Query j of the block may see this many keys, plus j.
-                visible: if self.causal { t_k - t_q + first + 1 } else { t_k },
-                causal: self.causal,
+        let shared = SharedOut::new(out.as_mut_ptr());
+        if t_q <= FEW {
+            let one = |scores: &mut Vec<f32>, task: usize| {
+                let (i, head) = (task / n_head, task % n_head);
+                scores.resize(t_k, 0.0);
+                let (k, v) = (k.at(i, 0, head * d), v.at(i, 0, head * d));
+                for row in 0..t_q {
+                    let q = &q.at(i, row, head * d).values[..d];
+                    // SAFETY: tasks write disjoint places: their batches differ, or their columns do.
+                    let out = unsafe {
+                        std::slice::from_raw_parts_mut(shared.at((i * t_q + row) * n + head * d), d)
+                    };
+                    one_query(&mut scores[..shape.visible(row)], q, k, v, out);
+                }
             };
+            if b * t_q * t_k * n < LEAST {
+                let mut scores = Vec::new();
+                (0..b * n_head).for_each(|task| one(&mut scores, task));
+            } else {
+                (0..b * n_head).into_par_iter().for_each_init(Vec::new, one);
+            }
+            return Ok((CpuStorage::F32(out), (b, t_q, n).into()));
+        }
+        let packed = shape.packed();
+        let mut keys_values = vec![0f32; b * n_head * packed];
+        keys_values.par_chunks_mut(packed).enumerate().for_each(|(task, packed)| {
+            let (i, head) = (task / n_head, task % n_head);
+            pack(packed, k.at(i, 0, head * d), v.at(i, 0, head * d), shape);
+        });
+        let blocks = t_q.div_ceil(QUERIES);
+        (0..b * n_head * blocks).into_par_iter().for_each_init(Vec::new, |scratch, task| {
+            let (i, head, block) = (task / (n_head * blocks), task / blocks % n_head, task % blocks);
+            let first = block * QUERIES;
+            let job = Job {
+                q: q.at(i, first, head * d),
+                keys_values: &keys_values[(i * n_head + head) * packed..][..packed],
+                first,
+                rows: QUERIES.min(t_q - first),
+                shape,
+            };
+            scratch.resize(job.scratch(), 0.0);
             // SAFETY: tasks write disjoint places: their rows differ, or their columns do.
-            unsafe { job.run(scores, shared.at((i * t_q + first) * n + head * d), n) }
+            unsafe { many_queries(job, scratch, shared.at((i * t_q + first) * n + head * d), n) }
         });
         Ok((CpuStorage::F32(out), (b, t_q, n).into()))
     }
 }
 
+/// What all heads have in common.
 #[derive(Clone, Copy)]
-struct SharedOut(*mut f32);
-// SAFETY: see the only use.
-unsafe impl Sync for SharedOut {}
-// SAFETY: as above.
-unsafe impl Send for SharedOut {}
-
-impl SharedOut {
-    fn at(&self, offset: usize) -> *mut f32 {
-        // SAFETY: callers stay inside the vector this points to.
-        unsafe { self.0.add(offset) }
-    }
-}
-
-/// One block of queries of one head: (values, row stride) of each matrix.
-struct Job<'a> {
-    q: (&'a [f32], usize),
-    k: (&'a [f32], usize),
-    v: (&'a [f32], usize),
-    rows: usize,
+struct Sizes {
     t_k: usize,
     d: usize,
+    /// Keys that query 0 may see.
     visible: usize,
     causal: bool,
 }
 
-impl Job<'_> {
-    fn visible(&self, row: usize) -> usize {
-        if self.causal { self.visible + row } else { self.t_k }
+impl Sizes {
+    fn visible(self, query: usize) -> usize {
+        if self.causal { self.visible + query } else { self.t_k }
     }
 
-    /// # Safety
-    /// `out` must be valid for `rows` rows of `d` values, `stride` apart, and nobody else's.
-    unsafe fn run(&self, scores: &mut Vec<f32>, out: *mut f32, stride: usize) {
-        scores.resize(self.rows * self.t_k, 0.0);
-        let scale = (self.d as f32).sqrt().recip();
-        if self.rows < FEW {
-            // SAFETY: by this function's contract.
-            unsafe { self.few(scores, scale, out, stride) };
-            return;
-        }
-        let (q, k, v) = (self.q, self.k, self.v);
-        // SAFETY: the slices hold the rows that the strides reach, checked by the tensors' layouts.
-        unsafe {
-            product(
-                self.rows,
-                self.t_k,
-                self.d,
-                (scores.as_mut_ptr(), self.t_k),
-                scale,
-                (q.0.as_ptr(), 1, q.1),
-                (k.0.as_ptr(), k.1, 1),
-            );
-        }
-        for (i, row) in scores.chunks_exact_mut(self.t_k).enumerate() {
-            let visible = self.visible(i);
-            softmax(&mut row[..visible]);
-            row[visible..].fill(0.0);
-        }
-        // SAFETY: as above, and `out` by this function's contract.
-        unsafe {
-            product(
-                self.rows,
-                self.d,
-                self.t_k,
-                (out, stride),
-                1.0,
-                (scores.as_ptr(), 1, self.t_k),
-                (v.0.as_ptr(), 1, v.1),
-            );
-        }
+    /// Values of one head's keys when they are laid out for tiles.
+    fn keys(self) -> usize {
+        self.t_k.next_multiple_of(WIDTH) * self.d
     }
 
-    /// # Safety
-    /// As [`Job::run`].
-    unsafe fn few(&self, scores: &mut [f32], scale: f32, out: *mut f32, stride: usize) {
-        for (i, row) in scores.chunks_exact_mut(self.t_k).enumerate() {
-            let q = &self.q.0[i * self.q.1..][..self.d];
-            // SAFETY: by this function's contract.
-            let out = unsafe { std::slice::from_raw_parts_mut(out.add(i * stride), self.d) };
-            one_query(&mut row[..self.visible(i)], q, self.k, self.v, scale, out);
+    /// Keys and values.
+    fn packed(self) -> usize {
+        self.keys() + self.d.next_multiple_of(WIDTH) * self.t_k
+    }
+}
+
+/// Scaled keys as (⌈t_k / 16⌉, d, 16), then values as (⌈d / 16⌉, t_k, 16). `out` holds zeros.
+fn pack(out: &mut [f32], k: Rows<'_>, v: Rows<'_>, s: Sizes) {
+    let scale = (s.d as f32).sqrt().recip();
+    let (keys, values) = out.split_at_mut(s.keys());
+    for (j, panel) in keys.chunks_exact_mut(WIDTH * s.d).enumerate() {
+        for column in 0..WIDTH.min(s.t_k - j * WIDTH) {
+            let key = &k.values[(j * WIDTH + column) * k.stride..][..s.d];
+            panel[column..].iter_mut().step_by(WIDTH).zip(key).for_each(|(to, from)| *to = from * scale);
+        }
+    }
+    for (j, panel) in values.chunks_exact_mut(WIDTH * s.t_k).enumerate() {
+        let columns = WIDTH.min(s.d - j * WIDTH);
+        for (row, to) in panel.chunks_exact_mut(WIDTH).enumerate() {
+            to[..columns].copy_from_slice(&v.values[row * v.stride + j * WIDTH..][..columns]);
         }
     }
 }
 
-/// scores: (visible), q and out: (d); k and v: (values, row stride)
-#[inline(always)]
-fn one_query_in(
-    scores: &mut [f32],
-    q: &[f32],
-    k: (&[f32], usize),
-    v: (&[f32], usize),
-    scale: f32,
-    out: &mut [f32],
-) {
-    for (j, score) in scores.iter_mut().enumerate() {
-        *score = math::dot(q, &k.0[j * k.1..][..q.len()]) * scale;
+/// One block of queries of one head.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    q: Rows<'a>,
+    keys_values: &'a [f32],
+    /// The first query's number.
+    first: usize,
+    rows: usize,
+    shape: Sizes,
+}
+
+impl Job<'_> {
+    /// Scores of a tile, and the block's sums.
+    fn scratch(&self) -> usize {
+        TILE * KEYS + QUERIES * self.shape.d.next_multiple_of(WIDTH)
     }
-    math::softmax_in(scores);
-    out.fill(0.0);
-    for (j, &p) in scores.iter().enumerate() {
-        for (o, x) in out.iter_mut().zip(&v.0[j * v.1..][..q.len()]) {
-            *o += p * x;
+}
+
+/// # Safety
+/// `out` must be valid for the job's rows of d values, `stride` apart, and nobody else's.
+#[inline(always)]
+unsafe fn many_queries_in<const FUSED: bool>(
+    job: Job<'_>,
+    scratch: &mut [f32],
+    out: *mut f32,
+    stride: usize,
+) {
+    let s = job.shape;
+    let (scores, totals) = scratch.split_at_mut(TILE * KEYS);
+    let width = s.d.next_multiple_of(WIDTH);
+    totals.fill(0.0);
+    let (mut max, mut sum) = ([f32::NEG_INFINITY; QUERIES], [0f32; QUERIES]);
+    // Keys after the last query's are seen by none.
+    let end = s.visible(job.first + job.rows - 1);
+    for from in (0..end).step_by(KEYS) {
+        let keys = from..(from + KEYS).min(end);
+        for row in (0..job.rows).step_by(TILE) {
+            let rows = TILE.min(job.rows - row);
+            let tile = Tile { job, row, keys: keys.clone() };
+            let (max, sum) = (&mut max[row..row + rows], &mut sum[row..row + rows]);
+            let totals = &mut totals[row * width..(row + rows) * width];
+            // SAFETY: the job has these rows.
+            unsafe {
+                match rows {
+                    1 => tile.run::<1, FUSED>(scores, totals, max, sum),
+                    2 => tile.run::<2, FUSED>(scores, totals, max, sum),
+                    3 => tile.run::<3, FUSED>(scores, totals, max, sum),
+                    4 => tile.run::<4, FUSED>(scores, totals, max, sum),
+                    5 => tile.run::<5, FUSED>(scores, totals, max, sum),
+                    _ => tile.run::<6, FUSED>(scores, totals, max, sum),
+                }
+            }
         }
+    }
+    for (i, (totals, sum)) in totals.chunks_exact(width).zip(sum).take(job.rows).enumerate() {
+        // SAFETY: by this function's contract.
+        let out = unsafe { std::slice::from_raw_parts_mut(out.add(i * stride), s.d) };
+        let scale = 1.0 / sum;
+        out.iter_mut().zip(totals).for_each(|(out, total)| *out = total * scale);
+    }
+}
+
+vectorised! {
+    /// # Safety
+    /// As [`many_queries_in`].
+    unsafe fn many_queries(job: Job<'_>, scratch: &mut [f32], out: *mut f32, stride: usize)
+        = many_queries_in::<FUSED>
+}
+
+/// Up to six queries and a block of keys.
+struct Tile<'a> {
+    job: Job<'a>,
+    row: usize,
+    keys: std::ops::Range<usize>,
+}
+
+impl Tile<'_> {
+    /// # Safety
+    /// The job must have `M` rows from this one on.
+    #[inline(always)]
+    unsafe fn run<const M: usize, const FUSED: bool>(
+        self,
+        scores: &mut [f32],
+        totals: &mut [f32],
+        max: &mut [f32],
+        sum: &mut [f32],
+    ) {
+        let s = self.job.shape;
+        let (keys, values) = self.job.keys_values.split_at(s.keys());
+        let q = &self.job.q;
+        let q = Rows { values: &q.values[self.row * q.stride..], stride: q.stride };
+        let n_keys = self.keys.len();
+        let panels = &keys[self.keys.start * s.d..self.keys.end.next_multiple_of(WIDTH) * s.d];
+        for (j, panel) in panels.chunks_exact(WIDTH * s.d).enumerate() {
+            // SAFETY: by this function's contract.
+            let sums = unsafe { sums::<M, FUSED>(q, panel) };
+            for (i, sums) in sums.iter().enumerate() {
+                scores[i * KEYS + j * WIDTH..][..WIDTH].copy_from_slice(sums);
+            }
+        }
+        let width = totals.len() / M;
+        for (i, row) in scores.chunks_exact_mut(KEYS).take(M).enumerate() {
+            let seen = s.visible(self.job.first + self.row + i).saturating_sub(self.keys.start).min(n_keys);
+            row[seen..].fill(0.0);
+            if seen > 0 {
+                let factor = math::softmax_step(&mut row[..seen], &mut max[i], &mut sum[i]);
+                totals[i * width..][..width].iter_mut().for_each(|total| *total *= factor);
+            }
+        }
+        let scores = Rows { values: scores, stride: KEYS };
+        for (j, panel) in values.chunks_exact(WIDTH * s.t_k).enumerate() {
+            let panel = &panel[self.keys.start * WIDTH..self.keys.end * WIDTH];
+            // SAFETY: there are scores of `M` rows.
+            let sums = unsafe { sums::<M, FUSED>(scores, panel) };
+            for (i, sums) in sums.iter().enumerate() {
+                let total = &mut totals[i * width + j * WIDTH..][..WIDTH];
+                total.iter_mut().zip(sums).for_each(|(total, x)| *total += x);
+            }
+        }
+    }
+}
+
+/// Values of a head that stay in registers while keys pass by.
+const HELD: usize = 64;
+
+/// scores: (visible), q and out: (d)
+#[inline(always)]
+fn one_query_in<const FUSED: bool>(scores: &mut [f32], q: &[f32], k: Rows<'_>, v: Rows<'_>, out: &mut [f32]) {
+    let scale = (q.len() as f32).sqrt().recip();
+    for (j, score) in scores.iter_mut().enumerate() {
+        *score = math::dot::<FUSED>(q, &k.values[j * k.stride..][..q.len()]) * scale;
+    }
+    let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
+    math::softmax_step(scores, &mut max, &mut sum);
+    let scale = 1.0 / sum;
+    for (part, out) in out.chunks_mut(HELD).enumerate() {
+        let mut totals = [0f32; HELD];
+        let row = |j: usize| &v.values[j * v.stride + part * HELD..][..out.len()];
+        for (j, &p) in scores.iter().enumerate() {
+            match <&[f32; HELD]>::try_from(row(j)) {
+                Ok(row) => {
+                    for e in 0..HELD {
+                        totals[e] = math::multiply_add::<FUSED>(p, row[e], totals[e]);
+                    }
+                }
+                Err(_) => totals.iter_mut().zip(row(j)).for_each(|(total, x)| *total += p * x),
+            }
+        }
+        out.iter_mut().zip(totals).for_each(|(out, total)| *out = total * scale);
     }
 }
 
 vectorised!(
-    fn one_query(
-        scores: &mut [f32],
-        q: &[f32],
-        k: (&[f32], usize),
-        v: (&[f32], usize),
-        scale: f32,
-        out: &mut [f32],
-    ) = one_query_in
+    fn one_query(scores: &mut [f32], q: &[f32], k: Rows<'_>, v: Rows<'_>, out: &mut [f32])
+        = one_query_in::<FUSED>
 );
-
-vectorised!(fn softmax(row: &mut [f32]) = math::softmax_in);
-
-/// dst = scale · lhs · rhs on one thread. dst: (pointer, row stride); lhs, rhs: (pointer, column stride, row stride)
-///
-/// # Safety
-/// The pointers must be valid for what m, n, k and the strides reach.
-unsafe fn product(
-    m: usize,
-    n: usize,
-    k: usize,
-    dst: (*mut f32, usize),
-    scale: f32,
-    lhs: (*const f32, usize, usize),
-    rhs: (*const f32, usize, usize),
-) {
-    // SAFETY: by this function's contract.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            dst.0,
-            1,
-            dst.1 as isize,
-            false,
-            lhs.0,
-            lhs.1 as isize,
-            lhs.2 as isize,
-            rhs.0,
-            rhs.1 as isize,
-            rhs.2 as isize,
-            0.0,
-            scale,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
 
 /// Softmax attention. With `causal`, the last query sees all keys and each one before it one key less.
 ///

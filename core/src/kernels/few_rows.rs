@@ -12,16 +12,16 @@ const BLOCK: usize = 64;
 
 /// out: (n, m), x: (m, k), w: (n, k)
 #[inline(always)]
-fn rows_in(out: &mut [f32], x: &[f32], w: &[f32], k: usize) {
+fn rows_in<const FUSED: bool>(out: &mut [f32], x: &[f32], w: &[f32], k: usize) {
     let m = x.len() / k;
     for (out, w) in out.chunks_exact_mut(m).zip(w.chunks_exact(k)) {
         for (out, x) in out.iter_mut().zip(x.chunks_exact(k)) {
-            *out = math::dot(x, w);
+            *out = math::dot::<FUSED>(x, w);
         }
     }
 }
 
-vectorised!(fn rows(out: &mut [f32], x: &[f32], w: &[f32], k: usize) = rows_in);
+vectorised!(fn rows(out: &mut [f32], x: &[f32], w: &[f32], k: usize) = rows_in::<FUSED>);
 
 struct FewRows;
 

@@ -91,23 +91,65 @@ vectorised! {
     pub fn log_sum_exp(row: &[f32]) -> f32 = log_sum_exp_in
 }
 
-/// Makes `row` its softmax; returns nothing of a row of -inf only but zeros.
+/// One step of a softmax over pieces of a row: `row` becomes its exponentials relative to the largest value so far,
+/// which `max` and `sum` follow. -> what the sums before it must be multiplied by
 #[inline(always)]
-pub(super) fn softmax_in(row: &mut [f32]) {
-    let max = max_in(row);
+pub(super) fn softmax_step(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32 {
+    let largest = larger(*max, max_in(row));
+    let factor = exp(*max - largest);
     for x in row.iter_mut() {
-        *x = exp(*x - max);
+        *x = exp(*x - largest);
     }
-    let sum: f32 = fold_lanes(row, 0.0, |a, b| a + b).iter().sum();
-    let scale = 1.0 / sum;
-    for x in row.iter_mut() {
-        *x *= scale;
-    }
+    *sum = *sum * factor + fold_lanes(row, 0.0, |a, b| a + b).iter().sum::<f32>();
+    *max = largest;
+    factor
 }
 
-/// Scalar product.
+/// `a * b + c`, rounded once if `FUSED`; where that is no instruction it would be slow.
 #[inline(always)]
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// Scalar product; `FUSED` only where a processor was found to have AVX2 and FMA, or always has them.
+#[inline(always)]
+pub(super) fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    if FUSED {
+        // SAFETY: `vectorised` sets `FUSED` for processors that have what the function needs.
+        return unsafe { dot_wide(a, b) };
+    }
+    dot_in_lanes(a, b)
+}
+
+/// Written out: the compiler tears the plain loop apart for the sum at its end.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn dot_wide(a: &[f32], b: &[f32]) -> f32 {
+    use std::arch::x86_64::*;
+    let n = a.len().min(b.len());
+    let whole = n / LANES * LANES;
+    let mut sums = [_mm256_setzero_ps(); 4];
+    for at in (0..whole).step_by(LANES) {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: `at + 8 · i + 8` is at most `whole`.
+            let (x, y) = unsafe {
+                (_mm256_loadu_ps(a.as_ptr().add(at + 8 * i)), _mm256_loadu_ps(b.as_ptr().add(at + 8 * i)))
+            };
+            *sum = _mm256_fmadd_ps(x, y, *sum);
+        }
+    }
+    let eight = _mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3]));
+    let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    let one = _mm_add_ss(two, _mm_shuffle_ps::<1>(two, two));
+    let rest: f32 = a[whole..n].iter().zip(&b[whole..n]).map(|(x, y)| x * y).sum();
+    _mm_cvtss_f32(one) + rest
+}
+
+#[inline(always)]
+fn dot_in_lanes(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let (ca, cb) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     for ((lane, x), y) in lanes.iter_mut().zip(ca.remainder()).zip(cb.remainder()) {

@@ -13,11 +13,32 @@ use crate::weights::Weights;
 /// From mel spectrogram to audio features.
 #[derive(Debug)]
 pub struct AudioEncoder {
-    conv1: Conv1d,
-    conv2: Conv1d,
+    conv1: Convolution,
+    conv2: Convolution,
     positional_embedding: Tensor,
     layers: Vec<EncoderLayer>,
     ln_post: LayerNorm,
+}
+
+/// A convolution over time.
+#[derive(Debug)]
+enum Convolution {
+    /// On a CPU.
+    Kernel(kernels::Convolution),
+    /// Of candle.
+    Device(Conv1d),
+}
+
+impl Convolution {
+    /// x: (n_audio, t, n_in) -> (n_audio, ⌈t / stride⌉, n_out)
+    fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Self::Kernel(kernel) => kernel.forward_gelu(x)?,
+            Self::Device(conv) => {
+                kernels::gelu(conv.forward(&x.transpose(1, 2)?.contiguous()?)?)?.transpose(1, 2)?
+            }
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -34,11 +55,14 @@ impl AudioEncoder {
     /// If a tensor is missing or has another shape.
     pub fn load(dims: &ModelDimensions, w: &Weights) -> Result<Self> {
         let n = dims.n_state;
-        let conv = |n_in: usize, stride: usize, name: &str| -> Result<Conv1d> {
+        let conv = |n_in: usize, stride: usize, name: &str| -> Result<Convolution> {
             let weight = w.pp(name).tensor(&[n, n_in, 3], "weight")?;
             let bias = w.pp(name).tensor(&[n], "bias")?;
+            if let Some(kernel) = kernels::Convolution::new(&weight, &bias, stride)? {
+                return Ok(Convolution::Kernel(kernel));
+            }
             let config = Conv1dConfig { padding: 1, stride, ..Default::default() };
-            Ok(Conv1d::new(weight, Some(bias), config))
+            Ok(Convolution::Device(Conv1d::new(weight, Some(bias), config)))
         };
         let (conv1, conv2) = (conv(dims.n_mels, 1, "conv1")?, conv(n, 2, "conv2")?);
         let layers = (0..dims.n_audio_layer)
@@ -67,8 +91,7 @@ impl AudioEncoder {
     pub fn forward(&self, mel: &Tensor) -> Result<Tensor> {
         let mut x = self.stem(mel)?;
         for layer in &self.layers {
-            let y = layer.attn.forward(&norm(&layer.attn_ln, &x)?)?;
-            x = kernels::add_residual(x, &y)?;
+            x = layer.attn.forward(&norm(&layer.attn_ln, &x)?, x)?;
             x = layer.mlp.forward(x)?;
         }
         norm(&self.ln_post, &x)
@@ -76,9 +99,8 @@ impl AudioEncoder {
 
     /// What comes before the layers; apart, so that its steps are freed before them. mel, result: as in `forward`
     fn stem(&self, mel: &Tensor) -> Result<Tensor> {
-        let x = kernels::gelu(self.conv1.forward(mel)?)?;
-        let x = kernels::gelu(self.conv2.forward(&x)?)?;
-        let x = x.transpose(1, 2)?.contiguous()?; // (n_audio, n_audio_ctx, n_state)
+        let x = mel.transpose(1, 2)?; // (n_audio, N_FRAMES, n_mels)
+        let x = self.conv2.forward_gelu(&self.conv1.forward_gelu(&x)?)?.contiguous()?;
         if x.dims()[1..] != *self.positional_embedding.dims() {
             return Err(Error::Config(format!(
                 "the encoder has {:?} positions and states, the audio gave {:?}",
