@@ -22,13 +22,9 @@ impl SelfAttention {
     /// # Errors
     /// If a tensor is missing or has another shape.
     pub fn load(n_state: usize, n_head: usize, w: &Weights) -> WhisperResult<Self> {
-        let parts = [
-            w.linear(n_state, n_state, true, "q_proj")?,
-            w.linear(n_state, n_state, false, "k_proj")?,
-            w.linear(n_state, n_state, true, "v_proj")?,
-        ];
-        let out = w.linear(n_state, n_state, true, "out_proj")?.packed()?;
-        Ok(Self { qkv: Linear::fuse(&parts)?.packed()?, out, n_head })
+        let n = n_state;
+        let qkv = w.linears(n, &[("q_proj", n, true), ("k_proj", n, false), ("v_proj", n, true)])?;
+        Ok(Self { qkv, out: w.linear(n, n, true, "out_proj")?, n_head })
     }
 
     /// Every position sees every other. What they see is added to `residual`.
@@ -88,12 +84,11 @@ impl CrossAttention {
     /// # Errors
     /// If a tensor is missing or has another shape.
     pub fn load(n_state: usize, n_head: usize, w: &Weights) -> WhisperResult<Self> {
-        let key = w.linear(n_state, n_state, false, "k_proj")?;
-        let value = w.linear(n_state, n_state, true, "v_proj")?;
+        let n = n_state;
         Ok(Self {
-            query: w.linear(n_state, n_state, true, "q_proj")?.packed()?,
-            key_value: Linear::fuse(&[key, value])?.packed()?,
-            out: w.linear(n_state, n_state, true, "out_proj")?.packed()?,
+            query: w.linear(n, n, true, "q_proj")?,
+            key_value: w.linears(n, &[("k_proj", n, false), ("v_proj", n, true)])?,
+            out: w.linear(n, n, true, "out_proj")?,
             n_head,
         })
     }

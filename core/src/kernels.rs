@@ -5,29 +5,36 @@
 //! chooses at run time, and the same source serves wasm. Each kernel has a slow oracle beside its test in `tests/core/kernels.rs`.
 
 /// Defines a function whose body is compiled for every processor, and on x86-64 again for those with AVX2 and FMA.
-/// The body must be `#[inline(always)]`, or it is not compiled anew; it may take the constant `FUSED`: whether a
-/// multiplication and an addition are one instruction.
+/// The body must be `#[inline(always)]`, or it is not compiled anew; it may name the type `S`, what sixteen numbers
+/// are in.
 macro_rules! vectorised {
     (@ [$($unsafe:tt)*] [$(#[$doc:meta])*] $vis:vis $name:ident [$($arg:ident: $ty:ty),*] [$($out:ty)?] $body:path) => {
         $(#[$doc])*
         $vis $($unsafe)* fn $name($($arg: $ty),*) $(-> $out)? {
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx2,fma")]
+                #[target_feature(enable = "avx2,fma,f16c")]
                 $($unsafe)* fn wide($($arg: $ty),*) $(-> $out)? {
                     #[allow(dead_code)]
-                    const FUSED: bool = true;
+                    type S = $crate::kernels::simd::Avx2;
                     #[allow(unused_unsafe)]
                     // SAFETY: by this function's contract, if it has one.
                     unsafe { $body($($arg),*) }
                 }
-                if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+                if std::arch::is_x86_feature_detected!("avx2")
+                    && std::arch::is_x86_feature_detected!("fma")
+                    && std::arch::is_x86_feature_detected!("f16c")
+                {
                     // SAFETY: the processor has what the function needs.
                     return unsafe { wide($($arg),*) };
                 }
             }
             #[allow(dead_code)]
-            const FUSED: bool = cfg!(target_arch = "aarch64");
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            type S = $crate::kernels::simd::Simd128;
+            #[allow(dead_code)]
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+            type S = $crate::kernels::simd::Plain;
             #[allow(unused_unsafe)]
             // SAFETY: by this function's contract, if it has one.
             unsafe { $body($($arg),*) }
@@ -42,25 +49,27 @@ macro_rules! vectorised {
 }
 
 mod attention;
+mod blocks;
 mod convolution;
-mod elementwise;
-mod few_rows;
 mod math;
+mod pack;
 mod panels;
+pub mod pool;
 mod shared;
+mod simd;
+mod store;
 
 pub use attention::attention;
 pub use convolution::Convolution;
-pub use elementwise::{add_bias, add_bias_gelu, add_residual, gelu};
-pub use few_rows::{MOST_ROWS, few_rows};
 pub use math::{log_sum_exp, max};
+pub use pack::{Kept, Part, Written};
 pub use panels::Panels;
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 
 vectorised!(
     /// Σ x·w over the shorter of the two.
-    pub(crate) fn dot(x: &[f32], w: &[f32]) -> f32 = math::dot::<false>
+    pub(crate) fn dot(x: &[f32], w: &[f32]) -> f32 = math::dot::<S>
 );
 
 /// Values of a contiguous f32 tensor.
@@ -68,5 +77,13 @@ fn contiguous<'a>(op: &str, storage: &'a CpuStorage, layout: &Layout) -> Result<
     match (storage.as_slice::<f32>()?, layout.contiguous_offsets()) {
         (values, Some((start, end))) => Ok(&values[start..end]),
         (_, None) => bail!("{op}: the tensor is not contiguous"),
+    }
+}
+
+/// The same to write to.
+fn values_mut<'a>(op: &str, storage: &'a mut CpuStorage, layout: &Layout) -> Result<&'a mut [f32]> {
+    match (storage, layout.contiguous_offsets()) {
+        (CpuStorage::F32(values), Some((start, end))) => Ok(&mut values[start..end]),
+        _ => bail!("{op}: contiguous f32 expected"),
     }
 }

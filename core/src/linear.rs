@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::quantized::{QMatMul, QStorage, QTensor};
 use candle_core::{DType, Module, Result, Tensor};
 
-use crate::kernels;
+use crate::kernels::Panels;
 
 /// A linear layer.
 #[derive(Debug, Clone)]
@@ -20,8 +20,8 @@ pub struct Linear {
 enum Weight {
     Floats(Tensor),
     /// Laid out for the kernels of a CPU, with the bias.
-    Panels(Arc<kernels::Panels>),
-    /// Blocks of small integers with a scale, multiplied as they are.
+    Panels(Arc<Panels>),
+    /// Blocks of small integers with a scale, multiplied as they are by candle.
     Blocks(Arc<QTensor>),
 }
 
@@ -36,10 +36,15 @@ impl Linear {
         Self { weight: Weight::Blocks(weight), bias }
     }
 
+    /// Weight and bias for the kernels of a CPU, in f32.
+    pub fn of_panels(panels: Panels) -> Self {
+        Self { weight: Weight::Panels(Arc::new(panels)), bias: None }
+    }
+
     /// Layers of the same input as one, their outputs side by side; a missing bias counts as zero.
     ///
     /// # Errors
-    /// If their inputs differ in size.
+    /// If their inputs differ in size, or they are laid out for a CPU's kernels already.
     pub fn fuse(layers: &[Self]) -> Result<Self> {
         let Some(like) = layers.iter().find_map(|l| l.bias.as_ref()) else {
             candle_core::bail!("no layer has a bias");
@@ -55,18 +60,6 @@ impl Linear {
         Ok(Self { weight: Weight::stack(&weights, like.dtype())?, bias: Some(Tensor::cat(&biases, 0)?) })
     }
 
-    /// The same, laid out for the kernels of a CPU where they are of use; it can't be fused any more, nor give rows.
-    ///
-    /// # Errors
-    /// If weight and bias do not fit each other.
-    pub fn packed(self) -> Result<Self> {
-        let Weight::Floats(weight) = &self.weight else { return Ok(self) };
-        match kernels::Panels::new(weight, self.bias.as_ref())? {
-            Some(panels) => Ok(Self { weight: Weight::Panels(Arc::new(panels)), bias: None }),
-            None => Ok(self),
-        }
-    }
-
     /// The rows of the weight with these numbers. ids: (n) -> (n, n_in)
     ///
     /// # Errors
@@ -75,7 +68,7 @@ impl Linear {
         match &self.weight {
             Weight::Floats(weight) => weight.index_select(ids, 0),
             Weight::Blocks(weight) => weight.embedding(ids),
-            Weight::Panels(_) => candle_core::bail!("rows of a matrix in panels"),
+            Weight::Panels(panels) => panels.rows(ids),
         }
     }
 
@@ -84,9 +77,12 @@ impl Linear {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = self.product(x)?;
+        let y = match &self.weight {
+            Weight::Panels(panels) => panels.forward(x)?,
+            _ => self.product(x)?,
+        };
         match &self.bias {
-            Some(bias) => kernels::add_bias(y, bias),
+            Some(bias) => y.broadcast_add(bias),
             None => Ok(y),
         }
     }
@@ -96,13 +92,9 @@ impl Linear {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
-        if let Weight::Panels(panels) = &self.weight {
-            return panels.forward_gelu(x);
-        }
-        let y = self.product(x)?;
-        match &self.bias {
-            Some(bias) => kernels::add_bias_gelu(y, bias),
-            None => kernels::gelu(y),
+        match &self.weight {
+            Weight::Panels(panels) => panels.forward_gelu(x),
+            _ => self.forward(x)?.gelu_erf(),
         }
     }
 
@@ -113,25 +105,17 @@ impl Linear {
     pub fn forward_add(&self, x: &Tensor, residual: Tensor) -> Result<Tensor> {
         match &self.weight {
             Weight::Panels(panels) => panels.forward_add(x, residual),
-            _ => kernels::add_residual(residual, &self.forward(x)?),
+            _ => residual + self.forward(x)?,
         }
     }
 
     fn product(&self, x: &Tensor) -> Result<Tensor> {
         let (n_out, n_in) = self.weight.dims2()?;
         let mut dims = x.dims().to_vec();
-        let rows = x.elem_count() / n_in.max(1);
-        let flat = x.reshape((rows, n_in))?;
+        let flat = x.reshape((x.elem_count() / n_in.max(1), n_in))?;
         let y = match &self.weight {
-            Weight::Floats(weight) => match kernels::few_rows(&flat, weight)? {
-                Some(y) => y,
-                None => flat.matmul(&weight.t()?)?,
-            },
+            Weight::Floats(weight) => flat.matmul(&weight.t()?)?,
             Weight::Panels(panels) => panels.forward(&flat)?,
-            // A processor multiplies floats so much faster that unpacking the blocks for many rows costs nothing.
-            Weight::Blocks(weight) if x.device().is_cpu() && rows > kernels::MOST_ROWS => {
-                flat.matmul(&weight.dequantize(x.device())?.to_dtype(x.dtype())?.t()?)?
-            }
             Weight::Blocks(weight) => {
                 let flat = flat.to_dtype(DType::F32)?.contiguous()?;
                 QMatMul::QTensor(weight.clone()).forward(&flat)?.to_dtype(x.dtype())?

@@ -10,6 +10,7 @@ use crate::audio::{CHUNK_LENGTH, FRAMES_PER_SECOND, N_FRAMES, SAMPLE_RATE};
 use crate::dims::ModelDimensions;
 use crate::options::TranscribeOptions;
 use crate::timing::LOGIT_ROWS;
+use crate::weights::{Checkpoint, Encoding, Matrices};
 
 /// Program, allocator, threads and tokenizer: 12 MB of code and about 22 MB besides, measured on Linux; what the
 /// allocator keeps makes it 5 to 70 MB from one model to the next.
@@ -33,10 +34,10 @@ pub enum Processor {
 pub struct Usage {
     /// Where the network computes.
     pub processor: Processor,
-    /// What it computes in, and what its weights are but for `blocks`.
+    /// What it computes in, and what its weights are but for `matrices`.
     pub dtype: DType,
-    /// What its large matrices are kept as, if they stay quantised.
-    pub blocks: Option<Blocks>,
+    /// Bytes for a number of its large matrices, where that is not `dtype`'s.
+    pub matrices: Option<PerNumber>,
     /// Bytes that loading holds beside the weights: 0 for mapped files, the whole file for those read at once.
     pub held_by_loading: u64,
     /// Windows of 30 s decoded at once.
@@ -51,13 +52,38 @@ pub struct Usage {
     pub seconds: f64,
 }
 
-/// What quantised matrices are kept as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Blocks {
+/// Bytes that a number of a large matrix takes, scales included.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PerNumber {
     /// Those of linear layers.
-    pub linear: GgmlDType,
+    pub linear: f64,
     /// The token embedding.
-    pub embedding: GgmlDType,
+    pub embedding: f64,
+}
+
+impl PerNumber {
+    /// Of a checkpoint's matrices once they are loaded so; none if they become `dtype` like everything else.
+    pub fn of(
+        checkpoint: &Checkpoint,
+        matrices: Matrices,
+        processor: Processor,
+        dtype: DType,
+    ) -> Option<Self> {
+        let one = |name: &str| {
+            let stored = checkpoint.get(name)?;
+            match processor {
+                Processor::Cpu if dtype == DType::F32 => checkpoint.kept(stored, matrices),
+                _ => (matrices == Matrices::Blocks).then(|| match stored.encoding {
+                    Encoding::Blocks(blocks) => blocks.type_size() as f64 / blocks.block_size() as f64,
+                    _ => GgmlDType::Q8_0.type_size() as f64 / GgmlDType::Q8_0.block_size() as f64,
+                }),
+            }
+        };
+        Some(Self {
+            linear: one("model.decoder.layers.0.fc1.weight")?,
+            embedding: one("model.decoder.embed_tokens.weight")?,
+        })
+    }
 }
 
 impl Default for Usage {
@@ -66,7 +92,7 @@ impl Default for Usage {
         Self {
             processor: Processor::Cpu,
             dtype: DType::F32,
-            blocks: None,
+            matrices: None,
             held_by_loading: 0,
             n_audio: 1,
             n_group: 1,
@@ -165,8 +191,8 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
     let n_ctx = if usage.prompted { d.n_text_ctx } else { half + 4.0 };
     // Keys and values of one row.
     let cache = |n_tokens: f64| 2.0 * d.n_text_layer * n_tokens * d.n_state * size;
-    // The network's, in f32, and the host's copy; on a CPU, for few rows, transposed besides.
-    let per_logit = if gpu { size + 4.0 } else { 3.0 * 4.0 };
+    // The network's, in f32, and the host's copy.
+    let per_logit = if gpu { size + 4.0 } else { 2.0 * 4.0 };
     // A window of dense speech has some 130 tokens of text.
     let n_text = 0.6 * half;
     let head = n_text * d.n_audio_ctx * 4.0;
@@ -195,14 +221,12 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
 /// As [`n_parameters`], with layer norms in f32 and the zeros that stand for the biases of keys.
 fn weights(d: &Sizes, usage: &Usage) -> f64 {
     let size = usage.dtype.size_in_bytes() as f64;
-    let per_value = |dtype: GgmlDType| dtype.type_size() as f64 / dtype.block_size() as f64;
     let norms = 2.0 * d.n_state * (2.0 * d.n_audio_layer + 3.0 * d.n_text_layer + 2.0);
     let zeros = d.n_state * (d.n_audio_layer + 2.0 * d.n_text_layer);
     let floats = (parameters(d) - norms + zeros) * size + norms * 4.0;
-    let Some(blocks) = usage.blocks else { return floats };
-    let linear = d.n_state * d.n_state * (12.0 * d.n_audio_layer + 16.0 * d.n_text_layer);
-    let embedding = d.n_vocab * d.n_state;
-    floats + linear * (per_value(blocks.linear) - size) + embedding * (per_value(blocks.embedding) - size)
+    let Some(PerNumber { linear, embedding }) = usage.matrices else { return floats };
+    let n_linear = d.n_state * d.n_state * (12.0 * d.n_audio_layer + 16.0 * d.n_text_layer);
+    floats + n_linear * (linear - size) + d.n_vocab * d.n_state * (embedding - size)
 }
 
 /// Samples in f32 and a mel frame in f32 every 10 ms.
@@ -210,23 +234,23 @@ fn recording(d: &Sizes, seconds: f64) -> f64 {
     4.0 * (SAMPLE_RATE as f64 + FRAMES_PER_SECOND as f64 * d.n_mels) * seconds.max(0.0)
 }
 
-/// The window's mel, and the larger of an encoder layer and the second convolution.
+/// The window's mel, and the most that an encoder layer or the convolutions take.
 fn encoder(d: &Sizes, usage: &Usage, unit: f64) -> f64 {
     let size = usage.dtype.size_in_bytes() as f64;
     let n_audio = usage.n_audio as f64;
     let mel = n_audio * d.n_mels * N_FRAMES as f64 * (4.0 + size);
-    // Its input is two units, that unfolded three, and the product is there twice.
-    let convolution = 7.0 * unit;
-    // Residual, norm, three projections, attention and its projection. The feed-forward part is no larger.
-    let layer = 7.0 * unit;
+    // Residual, norm, three projections and attention. The feed-forward part is no larger.
+    let layer = 6.0 * unit;
     mel + match usage.processor {
-        Processor::Cpu => convolution.max(layer),
+        // Attention lays out keys and values once more.
+        Processor::Cpu => layer + 2.0 * unit,
         Processor::Gpu => {
             // Heads are laid out one by one: query twice, key, value. Scores exist in f32 before and after the
             // softmax, and in 16 bits once more.
             let n_scores = n_audio * d.n_audio_head * d.n_audio_ctx * d.n_audio_ctx;
             let per_score = if size < 4.0 { 8.0 + size } else { 8.0 };
-            convolution.max(layer + 4.0 * unit + n_scores.min(MOST_SCORES) * per_score)
+            // The convolution's input is two units, that unfolded three, and the product is there twice.
+            (7.0 * unit).max(layer + 5.0 * unit + n_scores.min(MOST_SCORES) * per_score)
         }
     }
 }

@@ -261,8 +261,8 @@ impl Mlp {
     fn load(n_state: usize, w: &Weights) -> Result<Self> {
         Ok(Self {
             ln: w.layer_norm(n_state, "final_layer_norm")?,
-            fc1: w.linear(n_state, 4 * n_state, true, "fc1")?.packed()?,
-            fc2: w.linear(4 * n_state, n_state, true, "fc2")?.packed()?,
+            fc1: w.linear(n_state, 4 * n_state, true, "fc1")?,
+            fc2: w.linear(4 * n_state, n_state, true, "fc2")?,
         })
     }
 

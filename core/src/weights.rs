@@ -2,6 +2,7 @@
 //!
 //! The file is opened by the caller; the network asks for a name and a shape and never learns the format.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -10,6 +11,7 @@ use candle_nn::{LayerNorm, VarBuilder};
 use candle_transformers::quantized_var_builder::VarBuilder as QuantisedVarBuilder;
 
 use crate::error::{Error, Result};
+use crate::kernels::{Kept, Panels, Part, Written};
 use crate::linear::Linear;
 
 mod checkpoint;
@@ -44,7 +46,8 @@ pub enum Matrices {
     /// Floats, like everything else.
     #[default]
     Floats,
-    /// Blocks of small integers: those of the file, or `Q8_0` made of its floats.
+    /// Blocks of small integers: those of the file, or `Q8_0` made of its floats. On a CPU those of the file are kept
+    /// in any case: the kernels make of them the floats that they stand for.
     Blocks,
 }
 
@@ -156,9 +159,27 @@ impl Weights {
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn linear(&self, n_in: usize, n_out: usize, bias: bool, name: &str) -> Result<Linear> {
-        let here = self.pp(name);
-        let bias = if bias { Some(here.tensor(&[n_out], "bias")?) } else { None };
-        here.matrix(n_in, n_out, bias)
+        self.linears(n_in, &[(name, n_out, bias)])
+    }
+
+    /// Layers of the same input as one, their outputs side by side, each by (name, n_out, whether it has a bias); a
+    /// missing bias counts as zero.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn linears(&self, n_in: usize, layers: &[(&str, usize, bool)]) -> Result<Linear> {
+        if self.device.is_cpu() && self.dtype == DType::F32 {
+            return self.panels(n_in, layers);
+        }
+        let one = |&(name, n_out, bias): &(&str, usize, bool)| {
+            let here = self.pp(name);
+            let bias = if bias { Some(here.tensor(&[n_out], "bias")?) } else { None };
+            here.matrix(n_in, n_out, bias)
+        };
+        match layers {
+            [layer] => one(layer),
+            layers => Ok(Linear::fuse(&layers.iter().map(one).collect::<Result<Vec<_>>>()?)?),
+        }
     }
 
     /// `{name}.weight` (n_vocab, n_state), from tokens to states and back to logits.
@@ -166,30 +187,93 @@ impl Weights {
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn embedding(&self, n_vocab: usize, n_state: usize, name: &str) -> Result<Linear> {
-        self.pp(name).matrix(n_state, n_vocab, None)
+        self.linears(n_state, &[(name, n_vocab, false)])
     }
 
-    /// `weight` (n_out, n_in) as floats or as blocks.
+    /// As [`Weights::linears`], with the numbers that the file has.
+    fn panels(&self, n_in: usize, layers: &[(&str, usize, bool)]) -> Result<Linear> {
+        let (mut parts, mut biases) = (Vec::new(), Vec::new());
+        for &(name, n_out, bias) in layers {
+            let here = self.pp(name);
+            parts.extend(self.parts(name, n_in, n_out)?);
+            biases.resize(biases.len() + n_out, 0.0f32);
+            if bias {
+                let at = biases.len() - n_out;
+                biases[at..].copy_from_slice(&here.tensor(&[n_out], "bias")?.to_vec1()?);
+            }
+        }
+        let written = |parts: &[Part<'_>]| Kept::of(parts.iter().map(|part| part.written));
+        if written(&parts).is_none() {
+            // Floats beside blocks, or what the kernels do not know.
+            parts.clear();
+            for &(name, n_out, _) in layers {
+                parts.push(Part::of(&self.pp(name).tensor(&[n_out, n_in], "weight")?)?);
+            }
+        }
+        let panels = Panels::new(n_in, &parts, &biases);
+        drop(parts);
+        for (name, ..) in layers {
+            if let Store::File(checkpoint) = &self.store
+                && let Some(stored) = checkpoint.get(&self.pp(name).full("weight"))
+            {
+                checkpoint.release(stored);
+            }
+        }
+        Ok(Linear::of_panels(panels.map_err(|e| {
+            let names: Vec<_> = layers.iter().map(|(name, ..)| self.pp(name).full("weight")).collect();
+            Error::Weights(format!("tensor `{}`: {e}", names.join("`, `")))
+        })?))
+    }
+
+    /// The rows of `{name}.weight` (n_out, n_in) as they are written, or as they are to be.
+    fn parts(&self, name: &str, n_in: usize, n_out: usize) -> Result<Vec<Part<'_>>> {
+        let here = self.pp(name);
+        let full = here.full("weight");
+        let shape = [n_out, n_in];
+        let parts = match &self.store {
+            Store::File(checkpoint) => match checkpoint.get(&full) {
+                Some(stored) if stored.shape == shape => checkpoint.parts(stored)?,
+                _ => None,
+            },
+            Store::Quantised(vb) if here.contains("weight") => {
+                let blocks = vb.get_no_shape(&full)?;
+                match Encoding::of(blocks.dtype()) {
+                    Encoding::Blocks(dtype) if blocks.shape().dims() == shape => {
+                        let bytes = Cow::Owned(blocks.data()?.into_owned());
+                        Some(vec![Part { n: n_out, written: Written::Blocks(dtype), bytes }])
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        let floats = |parts: &[Part<'_>]| parts.iter().any(|part| matches!(part.written, Written::Floats(_)));
+        let whole_blocks = n_in.is_multiple_of(GgmlDType::Q8_0.block_size());
+        Ok(match parts {
+            Some(parts) if !(self.matrices == Matrices::Blocks && whole_blocks && floats(&parts)) => parts,
+            _ => {
+                let tensor = here.tensor(&shape, "weight")?;
+                if self.matrices == Matrices::Floats || !whole_blocks {
+                    return Ok(vec![Part::of(&tensor)?]);
+                }
+                let blocks = QTensor::quantize(&tensor, GgmlDType::Q8_0)?;
+                let bytes = Cow::Owned(blocks.data()?.into_owned());
+                vec![Part { n: n_out, written: Written::Blocks(GgmlDType::Q8_0), bytes }]
+            }
+        })
+    }
+
+    /// `weight` (n_out, n_in) as floats or as blocks, on another device.
     fn matrix(&self, n_in: usize, n_out: usize, bias: Option<Tensor>) -> Result<Linear> {
         let whole_blocks = n_in.is_multiple_of(GgmlDType::Q8_0.block_size());
         if self.matrices == Matrices::Floats || !whole_blocks {
             return Ok(Linear::new(self.tensor(&[n_out, n_in], "weight")?, bias));
         }
-        let full = self.full("weight");
         let found = match &self.store {
-            Store::File(checkpoint) => match checkpoint.get(&full) {
-                Some(stored) if stored.shape == [n_out, n_in] => {
-                    checkpoint.blocks(stored, &self.device)?.map(Arc::new)
-                }
+            Store::File(checkpoint) => match checkpoint.get(&self.full("weight")) {
+                Some(stored) if stored.shape == [n_out, n_in] => checkpoint.blocks(stored, &self.device)?,
                 _ => None,
             },
-            Store::Quantised(vb) if self.device.is_cpu() && self.contains("weight") => {
-                let fits = |t: &Arc<QTensor>| {
-                    t.shape().dims() == [n_out, n_in]
-                        && matches!(Encoding::of(t.dtype()), Encoding::Blocks(_))
-                };
-                Some(vb.get_no_shape(&full)?).filter(fits)
-            }
             _ => None,
         };
         let blocks = match found {
@@ -197,10 +281,10 @@ impl Weights {
             None => {
                 let here = Self { dtype: DType::F32, device: Device::Cpu, ..self.clone() };
                 let floats = here.tensor(&[n_out, n_in], "weight")?;
-                Arc::new(QTensor::quantize_onto(&floats, GgmlDType::Q8_0, &self.device)?)
+                QTensor::quantize_onto(&floats, GgmlDType::Q8_0, &self.device)?
             }
         };
-        Ok(Linear::of_blocks(blocks, bias))
+        Ok(Linear::of_blocks(Arc::new(blocks), bias))
     }
 
     /// `{name}.weight` and `{name}.bias`, both (n), with Whisper's epsilon.

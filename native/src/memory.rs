@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device};
 use candle_whisper_core::TranscribeOptions;
 use candle_whisper_core::dims::ModelDimensions;
-use candle_whisper_core::memory::{Blocks, Processor, SHAPES, Usage, estimate};
-use candle_whisper_core::weights::{Checkpoint, Encoding, Matrices};
+use candle_whisper_core::memory::{PerNumber, Processor, SHAPES, Usage, estimate};
+use candle_whisper_core::weights::Matrices;
 
 use crate::device;
 use crate::load::Described;
@@ -53,40 +52,37 @@ impl Memory {
 }
 
 /// A model's files as far as its memory depends on them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Needs {
     /// The network's sizes.
     pub dims: ModelDimensions,
     /// Heads that word times come from.
     pub n_alignment_heads: usize,
-    /// What its large matrices stay, if they stay quantised.
-    pub blocks: Option<Blocks>,
-}
-
-/// The blocks that a matrix stays, or those that are made of its floats.
-fn blocks_of(checkpoint: &Checkpoint, name: &str) -> GgmlDType {
-    match checkpoint.get(name).map(|stored| stored.encoding) {
-        Some(Encoding::Blocks(dtype)) => dtype,
-        _ => GgmlDType::Q8_0,
-    }
+    /// What its large matrices take in a CPU's memory, in f32.
+    cpu: Option<PerNumber>,
+    /// The same on a GPU, if they stay quantised there.
+    gpu: Option<PerNumber>,
 }
 
 impl Needs {
     /// Of a model as its files describe it. They are mapped, so loading holds nothing beside the weights.
     pub fn of(described: &Described, matrices: Matrices) -> Self {
         let Described { checkpoint, dims, alignment_heads } = described;
-        let blocks = (matrices == Matrices::Blocks).then(|| Blocks {
-            linear: blocks_of(checkpoint, "model.decoder.layers.0.fc1.weight"),
-            embedding: blocks_of(checkpoint, "model.decoder.embed_tokens.weight"),
-        });
-        Self { dims: dims.clone(), n_alignment_heads: alignment_heads.len(), blocks }
+        let of = |processor, dtype| PerNumber::of(checkpoint, matrices, processor, dtype);
+        Self {
+            dims: dims.clone(),
+            n_alignment_heads: alignment_heads.len(),
+            cpu: of(Processor::Cpu, DType::F32),
+            gpu: of(Processor::Gpu, DType::F32),
+        }
     }
 
     /// How the model is used with these options, on a recording of 30 s.
     pub fn usage(&self, processor: Processor, dtype: DType, options: &TranscribeOptions) -> Usage {
         let seconds = candle_whisper_core::audio::CHUNK_LENGTH as f64;
         let previous = options.condition_on_previous_text;
-        let usage = Usage { processor, dtype, blocks: self.blocks, ..Usage::default() };
+        let matrices = if processor == Processor::Cpu { self.cpu } else { self.gpu };
+        let usage = Usage { processor, dtype, matrices, ..Usage::default() };
         let usage = usage.with_options(options, self.n_alignment_heads, seconds);
         // Longer ones need more for their samples, which is little, but every window has text before it.
         Usage { prompted: usage.prompted || previous, ..usage }

@@ -1,7 +1,8 @@
 //! Each kernel against a slow loop in double precision, on shapes around the sizes of vectors and blocks.
 
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
-use candle_whisper_core::kernels;
+use candle_whisper_core::kernels::{self, Panels, Part, Written};
 
 use crate::data::Noise;
 
@@ -29,77 +30,14 @@ fn phi(x: f64) -> f64 {
     0.5 + (0..=n).map(|i| weight(i) * density(h * f64::from(i))).sum::<f64>() * h / 3.0
 }
 
-#[test]
-fn gelu_is_exact() {
-    let x: Vec<f32> = (-1200..1200).map(|i| i as f32 / 100.0).collect();
-    let slow: Vec<f64> = x.iter().map(|&x| f64::from(x) * phi(f64::from(x))).collect();
-    let n = x.len();
-    assert_close(&values(&kernels::gelu(tensor(x, &[n])).unwrap()), &slow, 5e-7, "gelu");
-}
-
-#[test]
-fn gelu_of_extremes_is_zero_or_the_number() {
-    let x = vec![-1e30, -50.0, -0.0, 0.0, 1e-40, 50.0, 1e30, f32::INFINITY];
-    let y = values(&kernels::gelu(tensor(x.clone(), &[8])).unwrap());
-    assert!(y[0].abs() < 1e-6 && y[1].abs() < 1e-6);
-    assert_eq!(y[5..], x[5..]);
-    assert!(values(&kernels::gelu(tensor(vec![f32::NAN], &[1])).unwrap())[0].is_nan());
-}
-
-#[test]
-fn bias_and_residual_add_up() {
-    let mut noise = Noise(5);
-    for (rows, n) in [(1, 1), (3, 5), (17, 384), (300, 100)] {
-        let (x, b) = (noise.vec(rows * n, 2.0), noise.vec(n, 1.0));
-        let sum: Vec<f64> = x.iter().enumerate().map(|(i, &x)| f64::from(x) + f64::from(b[i % n])).collect();
-        let bias = tensor(b, &[n]);
-        let of = |x: &[f32]| tensor(x.to_vec(), &[rows, n]);
-        assert_close(&values(&kernels::add_bias(of(&x), &bias).unwrap()), &sum, 1e-6, "bias");
-        let gelu: Vec<f64> = sum.iter().map(|&x| x * phi(x)).collect();
-        assert_close(&values(&kernels::add_bias_gelu(of(&x), &bias).unwrap()), &gelu, 1e-6, "bias, gelu");
-        let twice: Vec<f64> = x.iter().map(|&x| 2.0 * f64::from(x)).collect();
-        assert_close(&values(&kernels::add_residual(of(&x), &of(&x)).unwrap()), &twice, 1e-6, "residual");
-        // What is not contiguous goes another way to the same result.
-        let strided = of(&x).t().unwrap();
-        let column = tensor(vec![1.0; rows], &[rows]);
-        assert_eq!(kernels::add_bias(strided, &column).unwrap().dims(), [n, rows]);
-    }
-}
-
-#[test]
-fn a_bias_of_another_length_is_refused() {
-    assert!(kernels::add_bias(tensor(vec![0.0; 6], &[2, 3]), &tensor(vec![0.0; 2], &[2])).is_err());
-}
-
-#[test]
-fn few_rows_times_a_matrix() {
-    let mut noise = Noise(9);
-    for (m, k, n) in [(1, 1, 1), (1, 384, 1000), (5, 31, 65), (12, 33, 64), (3, 512, 129)] {
-        let (x, w) = (noise.vec(m * k, 1.0), noise.vec(n * k, 1.0));
-        let slow: Vec<f64> = (0..m * n)
-            .map(|at| {
-                let (x, w) = (&x[at / n * k..][..k], &w[at % n * k..][..k]);
-                x.iter().zip(w).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
-            })
-            .collect();
-        let y = kernels::few_rows(&tensor(x, &[m, k]), &tensor(w, &[n, k])).unwrap().unwrap();
-        assert_eq!(y.dims(), [m, n]);
-        assert_close(&values(&y), &slow, 1e-5, "few rows");
-    }
-}
-
-#[test]
-fn many_rows_and_half_precision_are_left_to_others() {
-    let x = tensor(vec![0.0; 26], &[13, 2]);
-    assert!(kernels::few_rows(&x, &tensor(vec![0.0; 2], &[1, 2])).unwrap().is_none());
-    let x = tensor(vec![0.0; 2], &[1, 2]).to_dtype(DType::F16).unwrap();
-    assert!(kernels::few_rows(&x, &x).unwrap().is_none());
-}
-
 /// x: (m, k), w: (n, k) -> (m, n)
 fn slow_product(x: &[f32], w: &[f32], k: usize) -> Vec<f64> {
     let dot = |x: &[f32], w: &[f32]| x.iter().zip(w).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
     x.chunks_exact(k).flat_map(|x| w.chunks_exact(k).map(move |w| dot(x, w))).collect()
+}
+
+fn panels(w: &Tensor, b: &[f32]) -> Panels {
+    Panels::new(w.dim(1).unwrap(), &[Part::of(w).unwrap()], b).unwrap()
 }
 
 #[test]
@@ -112,8 +50,8 @@ fn panels_are_a_linear_layer() {
         let (x, w, b) = (noise.vec(m * k, 1.0), noise.vec(n * k, 1.0), noise.vec(n, 1.0));
         let slow: Vec<f64> =
             slow_product(&x, &w, k).iter().enumerate().map(|(i, y)| y + f64::from(b[i % n])).collect();
-        let (x, w, b) = (tensor(x, &[1, m, k]), tensor(w, &[n, k]), tensor(b, &[n]));
-        let panels = kernels::Panels::new(&w, Some(&b)).unwrap().unwrap();
+        let (x, w) = (tensor(x, &[1, m, k]), tensor(w, &[n, k]));
+        let panels = panels(&w, &b);
         let y = panels.forward(&x).unwrap();
         assert_eq!(y.dims(), [1, m, n]);
         let tolerance = 2e-6 * (k as f64).sqrt();
@@ -127,13 +65,131 @@ fn panels_are_a_linear_layer() {
 }
 
 #[test]
+fn the_gelu_of_extremes_is_zero_or_the_number() {
+    let one = panels(&tensor(vec![1.0], &[1, 1]), &[]);
+    let x = vec![-1e30, -50.0, -0.0, 0.0, 1e-40, 50.0, 1e30, f32::INFINITY];
+    let y = values(&one.forward_gelu(&tensor(x.clone(), &[8, 1])).unwrap());
+    assert!(y[0].abs() < 1e-6 && y[1].abs() < 1e-6);
+    assert_eq!(y[5..], x[5..]);
+    assert!(values(&one.forward_gelu(&tensor(vec![f32::NAN], &[1, 1])).unwrap())[0].is_nan());
+}
+
+#[test]
 fn panels_refuse_what_does_not_fit() {
     let w = tensor(vec![0.0; 6], &[2, 3]);
-    assert!(kernels::Panels::new(&w, Some(&tensor(vec![0.0; 3], &[3]))).is_err());
-    let panels = kernels::Panels::new(&w, None).unwrap().unwrap();
+    let part = || Part::of(&w).unwrap();
+    assert!(Panels::new(3, &[part()], &[0.0; 3]).is_err());
+    assert!(Panels::new(2, &[part()], &[]).is_err());
+    assert!(Panels::new(3, &[], &[]).is_err());
+    let panels = panels(&w, &[]);
     assert!(panels.forward(&tensor(vec![0.0; 4], &[2, 2])).is_err());
     assert!(panels.forward_add(&tensor(vec![0.0; 6], &[2, 3]), tensor(vec![0.0; 6], &[2, 3])).is_err());
-    assert!(kernels::Panels::new(&w.to_dtype(DType::F16).unwrap(), None).unwrap().is_none());
+    assert!(panels.rows(&Tensor::new(&[2u32], &Device::Cpu).unwrap()).is_err());
+    let blocks = Part { n: 1, written: Written::Blocks(GgmlDType::Q8_0), bytes: vec![0; 34].into() };
+    assert!(Panels::new(32, &[blocks.clone()], &[]).is_ok());
+    assert!(Panels::new(64, &[blocks.clone()], &[]).is_err());
+    let floats = Part::of(&tensor(vec![0.0; 32], &[1, 32])).unwrap();
+    assert!(Panels::new(32, &[blocks, floats], &[]).is_err(), "blocks beside floats");
+}
+
+/// Every kind of number that matrices are written in, with candle's reading of it.
+fn written(w: &Tensor) -> Vec<(Part<'static>, Tensor)> {
+    let (n, k) = w.dims2().unwrap();
+    let mut all = vec![(Part::of(w).unwrap(), w.clone())];
+    let bytes_of = |w: &Tensor| match w.dtype() {
+        DType::F16 => w
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<half::f16>()
+            .unwrap()
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect(),
+        _ => w
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<half::bf16>()
+            .unwrap()
+            .iter()
+            .flat_map(|x| x.to_le_bytes())
+            .collect::<Vec<_>>(),
+    };
+    for dtype in [DType::F16, DType::BF16] {
+        let short = w.to_dtype(dtype).unwrap();
+        let part = Part { n, written: Written::Floats(dtype), bytes: bytes_of(&short).into() };
+        all.push((part, short.to_dtype(DType::F32).unwrap()));
+    }
+    use GgmlDType::{Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+    for dtype in [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4K, Q5K, Q6K] {
+        if k.is_multiple_of(dtype.block_size()) {
+            let blocks = QTensor::quantize(w, dtype).unwrap();
+            let bytes = blocks.data().unwrap().into_owned().into();
+            let part = Part { n, written: Written::Blocks(dtype), bytes };
+            all.push((part, blocks.dequantize(&Device::Cpu).unwrap()));
+        }
+    }
+    all
+}
+
+#[test]
+fn panels_hold_the_numbers_that_were_written() {
+    let mut noise = Noise(12);
+    for (n, k) in [(3, 256), (40, 512), (17, 96), (16, 31)] {
+        let mut w = noise.vec(n * k, 1.0);
+        // Half precision's smallest numbers, and what it has no room for.
+        w[0..4].copy_from_slice(&[6e-8, -3e-5, 65504.0, 0.0]);
+        let w = tensor(w, &[n, k]);
+        let ids: Vec<u32> = (0..n as u32).rev().collect();
+        for (part, numbers) in written(&w) {
+            let what = format!("{:?}", part.written);
+            let panels = Panels::new(k, &[part.clone()], &[]).unwrap();
+            let rows = panels.rows(&Tensor::new(ids.as_slice(), &Device::Cpu).unwrap()).unwrap();
+            let expected =
+                numbers.index_select(&Tensor::new(ids.as_slice(), &Device::Cpu).unwrap(), 0).unwrap();
+            assert_eq!(values(&rows), values(&expected), "{what}");
+            for m in [1, 2, 7, 20] {
+                let x = noise.vec(m * k, 1.0);
+                let slow = slow_product(&x, &values(&numbers), k);
+                let y = panels.forward(&tensor(x, &[m, k])).unwrap();
+                // Beside 65504 the others are rounded away.
+                let tolerance = if what.contains("F16") || what.contains("F32") { 2e-3 } else { 5e-2 };
+                assert_close(&values(&y), &slow, tolerance, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn parts_of_several_types_follow_each_other() {
+    let mut noise = Noise(13);
+    let (n, k) = (21, 256);
+    let w = tensor(noise.vec(n * k, 1.0), &[n, k]);
+    let all = written(&w);
+    let blocks = |part: &Part<'_>| matches!(part.written, Written::Blocks(_));
+    for kind in [true, false] {
+        let (parts, numbers): (Vec<_>, Vec<_>) =
+            all.iter().filter(|(part, _)| blocks(part) == kind).cloned().unzip();
+        let panels = Panels::new(k, &parts, &[]).unwrap();
+        let ids: Vec<u32> = (0..(n * parts.len()) as u32).collect();
+        let rows = panels.rows(&Tensor::new(ids, &Device::Cpu).unwrap()).unwrap();
+        assert_eq!(values(&rows), values(&Tensor::cat(&numbers, 0).unwrap()));
+        let x = noise.vec(3 * k, 1.0);
+        let slow = slow_product(&x, &values(&rows), k);
+        assert_close(&values(&panels.forward(&tensor(x, &[3, k])).unwrap()), &slow, 5e-5, "parts");
+    }
+}
+
+#[test]
+fn half_precision_has_infinities_and_what_is_no_number() {
+    let numbers = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 65504.0];
+    let bytes: Vec<u8> = numbers.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect();
+    let part = Part { n: 4, written: Written::Floats(DType::F16), bytes: bytes.into() };
+    let panels = Panels::new(1, &[part], &[]).unwrap();
+    for m in [1, 8] {
+        let y = values(&panels.forward(&tensor(vec![1.0; m], &[m, 1])).unwrap());
+        assert_eq!(y[..2], numbers[..2]);
+        assert!(y[2].is_nan() && y[3] == 65504.0);
+    }
 }
 
 #[test]

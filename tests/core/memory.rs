@@ -1,9 +1,8 @@
 //! The estimate of memory: its arithmetic. `tests/native/memory.rs` compares it with the program's.
 
 use candle_core::DType;
-use candle_core::quantized::GgmlDType;
 use candle_whisper_core::dims::ModelDimensions;
-use candle_whisper_core::memory::{Blocks, Processor, SHAPES, Usage, estimate, n_parameters};
+use candle_whisper_core::memory::{PerNumber, Processor, SHAPES, Usage, estimate, n_parameters};
 use candle_whisper_core::options::{DecodingOptions, TranscribeOptions};
 
 fn shape(name: &str) -> ModelDimensions {
@@ -40,15 +39,13 @@ fn weights_are_the_parameters_in_the_networks_type_with_norms_in_f32() {
 }
 
 #[test]
-fn quantised_matrices_take_what_their_blocks_take() {
+fn matrices_kept_in_another_type_take_what_that_takes() {
     let tiny = shape("tiny");
-    let blocks = Some(Blocks { linear: GgmlDType::Q8_0, embedding: GgmlDType::Q5_0 });
-    let weights = |blocks| estimate(&tiny, &Usage { blocks, ..Usage::default() }).weights;
-    // 34 bytes for 32 values, and 22.
+    let matrices = Some(PerNumber { linear: 2.0, embedding: 1.125 });
+    let weights = |matrices| estimate(&tiny, &Usage { matrices, ..Usage::default() }).weights;
     let linear = 384 * 384 * (12 * 4 + 16 * 4);
     let embedding = 51865 * 384;
-    let saved = linear * 4 - linear / 32 * 34 + embedding * 4 - embedding / 32 * 22;
-    assert_eq!(weights(None) - weights(blocks), saved);
+    assert_eq!(weights(None) - weights(matrices), linear * 2 + embedding * 23 / 8);
 }
 
 #[test]

@@ -2,11 +2,11 @@
 //! time: what a block adds is put right when a later one has a larger score.
 
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
-use rayon::prelude::*;
 
-use super::math;
-use super::panels::{Rows, WIDTH, sums};
+use super::panels::{Rows, sums};
 use super::shared::SharedOut;
+use super::simd::{Simd, WIDTH};
+use super::{math, pool};
 
 /// Queries per block.
 const QUERIES: usize = 48;
@@ -79,9 +79,8 @@ impl CustomOp3 for Attention {
         let mut out = vec![0f32; b * t_q * n];
         let shared = SharedOut::new(out.as_mut_ptr());
         if t_q <= FEW {
-            let one = |scores: &mut Vec<f32>, task: usize| {
+            let one = |scores: &mut [f32], task: usize| {
                 let (i, head) = (task / n_head, task % n_head);
-                scores.resize(t_k, 0.0);
                 let (k, v) = (k.at(i, 0, head * d), v.at(i, 0, head * d));
                 for row in 0..t_q {
                     let q = &q.at(i, row, head * d).values[..d];
@@ -93,21 +92,22 @@ impl CustomOp3 for Attention {
                 }
             };
             if b * t_q * t_k * n < LEAST {
-                let mut scores = Vec::new();
+                let mut scores = vec![0.0; t_k];
                 (0..b * n_head).for_each(|task| one(&mut scores, task));
             } else {
-                (0..b * n_head).into_par_iter().for_each_init(Vec::new, one);
+                pool::each_with(b * n_head, t_k, one);
             }
             return Ok((CpuStorage::F32(out), (b, t_q, n).into()));
         }
         let packed = shape.packed();
         let mut keys_values = vec![0f32; b * n_head * packed];
-        keys_values.par_chunks_mut(packed).enumerate().for_each(|(task, packed)| {
+        pool::each_chunk(&mut keys_values, packed, |packed, task| {
             let (i, head) = (task / n_head, task % n_head);
             pack(packed, k.at(i, 0, head * d), v.at(i, 0, head * d), shape);
         });
         let blocks = t_q.div_ceil(QUERIES);
-        (0..b * n_head * blocks).into_par_iter().for_each_init(Vec::new, |scratch, task| {
+        let scratch = TILE * KEYS + QUERIES * d.next_multiple_of(WIDTH);
+        pool::each_with(b * n_head * blocks, scratch, |scratch, task| {
             let (i, head, block) = (task / (n_head * blocks), task / blocks % n_head, task % blocks);
             let first = block * QUERIES;
             let job = Job {
@@ -117,7 +117,6 @@ impl CustomOp3 for Attention {
                 rows: QUERIES.min(t_q - first),
                 shape,
             };
-            scratch.resize(job.scratch(), 0.0);
             // SAFETY: tasks write disjoint places: their rows differ, or their columns do.
             unsafe { many_queries(job, scratch, shared.at((i * t_q + first) * n + head * d), n) }
         });
@@ -169,7 +168,7 @@ fn pack(out: &mut [f32], k: Rows<'_>, v: Rows<'_>, s: Sizes) {
     }
 }
 
-/// One block of queries of one head.
+/// One block of queries of one head; its scratch is the scores of a tile, then the block's sums.
 #[derive(Clone, Copy)]
 struct Job<'a> {
     q: Rows<'a>,
@@ -180,22 +179,10 @@ struct Job<'a> {
     shape: Sizes,
 }
 
-impl Job<'_> {
-    /// Scores of a tile, and the block's sums.
-    fn scratch(&self) -> usize {
-        TILE * KEYS + QUERIES * self.shape.d.next_multiple_of(WIDTH)
-    }
-}
-
 /// # Safety
 /// `out` must be valid for the job's rows of d values, `stride` apart, and nobody else's.
 #[inline(always)]
-unsafe fn many_queries_in<const FUSED: bool>(
-    job: Job<'_>,
-    scratch: &mut [f32],
-    out: *mut f32,
-    stride: usize,
-) {
+unsafe fn many_queries_in<S: Simd>(job: Job<'_>, scratch: &mut [f32], out: *mut f32, stride: usize) {
     let s = job.shape;
     let (scores, totals) = scratch.split_at_mut(TILE * KEYS);
     let width = s.d.next_multiple_of(WIDTH);
@@ -213,12 +200,12 @@ unsafe fn many_queries_in<const FUSED: bool>(
             // SAFETY: the job has these rows.
             unsafe {
                 match rows {
-                    1 => tile.run::<1, FUSED>(scores, totals, max, sum),
-                    2 => tile.run::<2, FUSED>(scores, totals, max, sum),
-                    3 => tile.run::<3, FUSED>(scores, totals, max, sum),
-                    4 => tile.run::<4, FUSED>(scores, totals, max, sum),
-                    5 => tile.run::<5, FUSED>(scores, totals, max, sum),
-                    _ => tile.run::<6, FUSED>(scores, totals, max, sum),
+                    1 => tile.run::<1, S>(scores, totals, max, sum),
+                    2 => tile.run::<2, S>(scores, totals, max, sum),
+                    3 => tile.run::<3, S>(scores, totals, max, sum),
+                    4 => tile.run::<4, S>(scores, totals, max, sum),
+                    5 => tile.run::<5, S>(scores, totals, max, sum),
+                    _ => tile.run::<6, S>(scores, totals, max, sum),
                 }
             }
         }
@@ -235,7 +222,7 @@ vectorised! {
     /// # Safety
     /// As [`many_queries_in`].
     unsafe fn many_queries(job: Job<'_>, scratch: &mut [f32], out: *mut f32, stride: usize)
-        = many_queries_in::<FUSED>
+        = many_queries_in::<S>
 }
 
 /// Up to six queries and a block of keys.
@@ -249,7 +236,7 @@ impl Tile<'_> {
     /// # Safety
     /// The job must have `M` rows from this one on.
     #[inline(always)]
-    unsafe fn run<const M: usize, const FUSED: bool>(
+    unsafe fn run<const M: usize, S: Simd>(
         self,
         scores: &mut [f32],
         totals: &mut [f32],
@@ -264,7 +251,7 @@ impl Tile<'_> {
         let panels = &keys[self.keys.start * s.d..self.keys.end.next_multiple_of(WIDTH) * s.d];
         for (j, panel) in panels.chunks_exact(WIDTH * s.d).enumerate() {
             // SAFETY: by this function's contract.
-            let sums = unsafe { sums::<M, FUSED>(q, panel) };
+            let sums = unsafe { sums::<M, S, _>(q, panel.as_chunks().0) };
             for (i, sums) in sums.iter().enumerate() {
                 scores[i * KEYS + j * WIDTH..][..WIDTH].copy_from_slice(sums);
             }
@@ -282,7 +269,7 @@ impl Tile<'_> {
         for (j, panel) in values.chunks_exact(WIDTH * s.t_k).enumerate() {
             let panel = &panel[self.keys.start * WIDTH..self.keys.end * WIDTH];
             // SAFETY: there are scores of `M` rows.
-            let sums = unsafe { sums::<M, FUSED>(scores, panel) };
+            let sums = unsafe { sums::<M, S, _>(scores, panel.as_chunks().0) };
             for (i, sums) in sums.iter().enumerate() {
                 let total = &mut totals[i * width + j * WIDTH..][..WIDTH];
                 total.iter_mut().zip(sums).for_each(|(total, x)| *total += x);
@@ -291,39 +278,42 @@ impl Tile<'_> {
     }
 }
 
-/// Values of a head that stay in registers while keys pass by.
-const HELD: usize = 64;
+/// Vectors of a head's values that stay in registers while keys pass by.
+const HELD: usize = 4;
 
 /// scores: (visible), q and out: (d)
 #[inline(always)]
-fn one_query_in<const FUSED: bool>(scores: &mut [f32], q: &[f32], k: Rows<'_>, v: Rows<'_>, out: &mut [f32]) {
+fn one_query_in<S: Simd>(scores: &mut [f32], q: &[f32], k: Rows<'_>, v: Rows<'_>, out: &mut [f32]) {
     let scale = (q.len() as f32).sqrt().recip();
     for (j, score) in scores.iter_mut().enumerate() {
-        *score = math::dot::<FUSED>(q, &k.values[j * k.stride..][..q.len()]) * scale;
+        *score = math::dot::<S>(q, &k.values[j * k.stride..][..q.len()]) * scale;
     }
     let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
     math::softmax_step(scores, &mut max, &mut sum);
     let scale = 1.0 / sum;
-    for (part, out) in out.chunks_mut(HELD).enumerate() {
-        let mut totals = [0f32; HELD];
-        let row = |j: usize| &v.values[j * v.stride + part * HELD..][..out.len()];
+    let (whole, rest) = out.as_chunks_mut::<WIDTH>();
+    for (part, out) in whole.chunks_mut(HELD).enumerate() {
+        let mut totals = [S::splat(0.0); HELD];
+        let row =
+            |j: usize| v.values[j * v.stride + part * HELD * WIDTH..][..out.len() * WIDTH].as_chunks().0;
         for (j, &p) in scores.iter().enumerate() {
-            match <&[f32; HELD]>::try_from(row(j)) {
-                Ok(row) => {
-                    for e in 0..HELD {
-                        totals[e] = math::multiply_add::<FUSED>(p, row[e], totals[e]);
-                    }
-                }
-                Err(_) => totals.iter_mut().zip(row(j)).for_each(|(total, x)| *total += p * x),
+            let p = S::splat(p);
+            for (total, x) in totals.iter_mut().zip(row(j)) {
+                *total = S::mul_add(p, S::load(x), *total);
             }
         }
-        out.iter_mut().zip(totals).for_each(|(out, total)| *out = total * scale);
+        out.iter_mut().zip(totals).for_each(|(out, total)| S::store(S::mul(total, S::splat(scale)), out));
+    }
+    let first = q.len() - rest.len();
+    for (e, out) in rest.iter_mut().enumerate() {
+        let total: f32 = scores.iter().enumerate().map(|(j, p)| p * v.values[j * v.stride + first + e]).sum();
+        *out = total * scale;
     }
 }
 
 vectorised!(
     fn one_query(scores: &mut [f32], q: &[f32], k: Rows<'_>, v: Rows<'_>, out: &mut [f32])
-        = one_query_in::<FUSED>
+        = one_query_in::<S>
 );
 
 /// Softmax attention. With `causal`, the last query sees all keys and each one before it one key less.

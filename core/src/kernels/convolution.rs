@@ -1,9 +1,10 @@
 //! A convolution of width 3 over time as a product: with time in rows, three neighbouring rows are one long row, so
 //! nothing is unfolded. The GELU after it is done with it.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 
 use super::contiguous;
+use super::pack::Part;
 use super::panels::{Panels, Rows, Then};
 use super::shared::SharedOut;
 
@@ -19,7 +20,7 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// weight: (n_out, n_in, 3), bias: (n_out). `None` where [`Panels::new`] has none.
+    /// weight: (n_out, n_in, 3), bias: (n_out). `None` on another device than a CPU, or not in f32.
     ///
     /// # Errors
     /// If the shapes do not fit each other.
@@ -28,8 +29,12 @@ impl Convolution {
         if kernel != KERNEL || stride == 0 {
             bail!("a convolution of width {kernel}, every {stride}");
         }
+        if !weight.device().is_cpu() || weight.dtype() != DType::F32 {
+            return Ok(None);
+        }
         let rows = weight.transpose(1, 2)?.contiguous()?.reshape((n_out, KERNEL * n_in))?;
-        Ok(Panels::new(&rows, Some(bias))?.map(|panels| Self { panels, stride }))
+        let panels = Panels::new(KERNEL * n_in, &[Part::of(&rows)?], &bias.to_vec1()?)?;
+        Ok(Some(Self { panels, stride }))
     }
 
     /// The exact GELU of the convolution. x: (n_audio, t, n_in) -> (n_audio, ⌈t / stride⌉, n_out)

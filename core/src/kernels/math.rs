@@ -1,5 +1,7 @@
 //! Exponential and error function without branches, so that loops over them become vector code.
 
+use super::simd::{Simd, WIDTH};
+
 /// Rounds to the nearest integer when added and subtracted: 1.5 * 2^23.
 const ROUND: f32 = 12_582_912.0;
 /// ln 2 in two parts, the first with few digits, so that `n * LN2_HI` is exact.
@@ -105,68 +107,17 @@ pub(super) fn softmax_step(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32
     factor
 }
 
-/// `a * b + c`, rounded once if `FUSED`; where that is no instruction it would be slow.
+/// Scalar product.
 #[inline(always)]
-pub(super) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
-}
-
-/// Scalar product; `FUSED` only where a processor was found to have AVX2 and FMA, or always has them.
-#[inline(always)]
-pub(super) fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
-    #[cfg(target_arch = "x86_64")]
-    if FUSED {
-        // SAFETY: `vectorised` sets `FUSED` for processors that have what the function needs.
-        return unsafe { dot_wide(a, b) };
-    }
-    dot_in_lanes(a, b)
-}
-
-/// Written out: the compiler tears the plain loop apart for the sum at its end.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-#[inline]
-fn dot_wide(a: &[f32], b: &[f32]) -> f32 {
-    use std::arch::x86_64::*;
+pub(super) fn dot<S: Simd>(a: &[f32], b: &[f32]) -> f32 {
     let n = a.len().min(b.len());
-    let whole = n / LANES * LANES;
-    let mut sums = [_mm256_setzero_ps(); 4];
-    for at in (0..whole).step_by(LANES) {
-        for (i, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: `at + 8 · i + 8` is at most `whole`.
-            let (x, y) = unsafe {
-                (_mm256_loadu_ps(a.as_ptr().add(at + 8 * i)), _mm256_loadu_ps(b.as_ptr().add(at + 8 * i)))
-            };
-            *sum = _mm256_fmadd_ps(x, y, *sum);
+    let ((a, rest_a), (b, rest_b)) = (a[..n].as_chunks::<WIDTH>(), b[..n].as_chunks::<WIDTH>());
+    let mut sums = [S::splat(0.0); 2];
+    for (a, b) in a.chunks(2).zip(b.chunks(2)) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum = S::mul_add(S::load(a), S::load(b), *sum);
         }
     }
-    let eight = _mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3]));
-    let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
-    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    let one = _mm_add_ss(two, _mm_shuffle_ps::<1>(two, two));
-    let rest: f32 = a[whole..n].iter().zip(&b[whole..n]).map(|(x, y)| x * y).sum();
-    _mm_cvtss_f32(one) + rest
-}
-
-#[inline(always)]
-fn dot_in_lanes(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let (ca, cb) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    for ((lane, x), y) in lanes.iter_mut().zip(ca.remainder()).zip(cb.remainder()) {
-        *lane = x * y;
-    }
-    for (x, y) in ca.zip(cb) {
-        for i in 0..LANES {
-            lanes[i] += x[i] * y[i];
-        }
-    }
-    // Halves added to halves: a sum the compiler can keep in vectors.
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
+    let rest: f32 = rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum();
+    S::sum(S::add(sums[0], sums[1])) + rest
 }

@@ -4,20 +4,21 @@
 //! Sixteen rows of `w` make a panel: (k, 16), so that a step over k reads neighbours. A tile of up to six rows of
 //! `x` by one panel stays in registers. Work is split by rows of `x` if there are many, else by panels.
 
-use candle_core::{CpuStorage, CustomOp1, DType, InplaceOp2, Layout, Result, Shape, Tensor, bail};
-use rayon::prelude::*;
+use std::ops::Range;
 
-use super::elementwise::values_mut;
+use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+
+use super::pack::{Part, pack};
 use super::shared::SharedOut;
-use super::{contiguous, math};
+use super::simd::{Simd, WIDTH};
+use super::store::{LONGEST_BLOCK, Steps, Store, View};
+use super::{contiguous, math, pool, values_mut};
 
-/// Rows of `w` in a panel.
-pub(super) const WIDTH: usize = 16;
 /// Rows of `x` in a tile.
 const ROWS: usize = 6;
 /// Rows of `x` that one thread takes at once: with `STEPS` of each they stay in the second-level cache.
 const BLOCK: usize = 16 * ROWS;
-/// Steps over k that a panel is read for at once: it stays in the first-level cache.
+/// Steps over k that a panel is read for at once: it stays in the first-level cache. A multiple of a block's.
 const STEPS: usize = 448;
 /// Multiplications below which a piece of work is not worth handing to another thread.
 const LEAST: usize = 1 << 16;
@@ -27,8 +28,7 @@ const LEAST: usize = 1 << 16;
 pub struct Panels {
     n: usize,
     k: usize,
-    /// (⌈n / 16⌉, k, 16), zeros after the last row
-    values: Vec<f32>,
+    store: Store,
     /// (⌈n / 16⌉ · 16)
     bias: Vec<f32>,
 }
@@ -52,34 +52,43 @@ pub(super) struct Rows<'a> {
 }
 
 impl Panels {
-    /// weight: (n, k), bias: (n). `None` where the kernels are of no use: on another device, or not in f32.
+    /// The rows of all parts, `k` numbers each, one part's after the other's. bias: (n), none counts as zero.
     ///
     /// # Errors
-    /// If the shapes do not fit each other.
-    pub fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Option<Self>> {
-        let (n, k) = weight.dims2()?;
-        if !weight.device().is_cpu() || weight.dtype() != DType::F32 || k == 0 || n == 0 {
-            return Ok(None);
+    /// If the bytes or the bias are not for so many rows, or floats are beside blocks.
+    pub fn new(k: usize, parts: &[Part<'_>], bias: &[f32]) -> Result<Self> {
+        let n: usize = parts.iter().map(|part| part.n).sum();
+        if k == 0 || n == 0 || !(bias.is_empty() || bias.len() == n) {
+            bail!("a matrix ({n}, {k}) with a bias of {}", bias.len());
         }
-        let mut padded = match bias {
-            Some(bias) => bias.to_vec1()?,
-            None => vec![0.0; n],
-        };
-        if padded.len() != n {
-            bail!("bias of {} for {n} rows", padded.len());
-        }
+        let mut padded = bias.to_vec();
         padded.resize(n.next_multiple_of(WIDTH), 0.0);
-        let weight = weight.contiguous()?;
-        let (storage, layout) = weight.storage_and_layout();
-        let candle_core::Storage::Cpu(storage) = &*storage else { return Ok(None) };
-        let w = contiguous("panels", storage, layout)?;
-        let mut values = vec![0f32; padded.len() * k];
-        values.par_chunks_mut(WIDTH * k).zip(w.par_chunks(WIDTH * k)).for_each(|(panel, rows)| {
-            for (j, row) in rows.chunks_exact(k).enumerate() {
-                panel[j..].iter_mut().step_by(WIDTH).zip(row).for_each(|(to, from)| *to = *from);
+        Ok(Self { n, k, store: pack(k, parts)?, bias: padded })
+    }
+
+    /// Bytes in memory.
+    pub fn size_in_bytes(&self) -> usize {
+        self.store.size_in_bytes() + size_of_val(&self.bias[..])
+    }
+
+    /// Rows of the matrix. ids: (n_ids) -> (n_ids, k)
+    ///
+    /// # Errors
+    /// If there is no such row.
+    pub fn rows(&self, ids: &Tensor) -> Result<Tensor> {
+        let ids = ids.to_vec1::<u32>()?;
+        let mut out = Vec::with_capacity(ids.len() * self.k);
+        let mut panel = vec![[0f32; WIDTH]; self.k];
+        for &id in &ids {
+            let id = id as usize;
+            if id >= self.n {
+                bail!("row {id} of {}", self.n);
             }
-        });
-        Ok(Some(Self { n, k, values, bias: padded }))
+            let first = id / WIDTH * self.k;
+            unpack(&self.store, first, first + self.k, &mut panel);
+            out.extend(panel.iter().map(|step| step[id % WIDTH]));
+        }
+        Tensor::from_vec(out, (ids.len(), self.k), &Device::Cpu)
     }
 
     /// (n, k)
@@ -127,26 +136,28 @@ impl Panels {
     ) {
         assert!(m == 0 || x.values.len() >= (m - 1) * x.stride + self.k, "rows of x");
         let panels = self.n.div_ceil(WIDTH);
-        let threads = rayon::current_num_threads();
+        let threads = pool::threads();
         let row_blocks = m.div_ceil(BLOCK);
         // Few rows leave the panels to be split; no more pieces than keep their threads busy for a while.
         let wanted = if threads == 1 { 1 } else { (m * self.n * self.k / LEAST).clamp(1, 2 * threads) };
         let column_blocks = wanted.div_ceil(row_blocks.max(1)).min(panels);
         let columns = panels.div_ceil(column_blocks);
-        let one = |task: usize| {
+        let one = |scratch: &mut [f32], task: usize| {
             let (block, part) = (task / column_blocks, task % column_blocks);
             let first = block * BLOCK;
             let part = part * columns..((part + 1) * columns).min(panels);
-            let x = Rows { values: &x.values[first * x.stride..], stride: x.stride };
+            let job = Job {
+                x: Rows { values: &x.values[first * x.stride..], stride: x.stride },
+                m: BLOCK.min(m - first),
+                part,
+                then,
+            };
             // SAFETY: pieces write disjoint places, by this function's contract there.
-            unsafe {
-                piece(self, x, BLOCK.min(m - first), part, then, out.at(first * out_stride), out_stride)
-            }
+            unsafe { piece(self, job, scratch, out.at(first * out_stride), out_stride) }
         };
-        match row_blocks * column_blocks {
-            tasks @ (0 | 1) => (0..tasks).for_each(one),
-            tasks => (0..tasks).into_par_iter().for_each(one),
-        }
+        // One row is multiplied as it is read, more by a panel that was put into full numbers first.
+        let scratch = if m == 1 || matches!(self.store, Store::F32(_)) { 0 } else { STEPS * WIDTH };
+        pool::each_with(row_blocks * column_blocks, scratch, one);
     }
 }
 
@@ -204,48 +215,45 @@ impl InplaceOp2 for Product<'_> {
     }
 }
 
-/// `m` rows of `x` by some panels.
-///
-/// # Safety
-/// `out` must be valid for `m` rows of n values, `out_stride` apart, in the columns of these panels, and `x` must
-/// have `m` rows of k.
-#[inline(always)]
-unsafe fn piece_in<const FUSED: bool>(
-    w: &Panels,
-    x: Rows<'_>,
+/// Some rows of `x` by some panels.
+struct Job<'a> {
+    x: Rows<'a>,
     m: usize,
-    part: std::ops::Range<usize>,
+    part: Range<usize>,
     then: Then,
-    out: *mut f32,
-    out_stride: usize,
-) {
-    let k = w.k;
-    let steps = if m < ROWS { k } else { k.div_ceil(k.div_ceil(STEPS)) };
+}
+
+/// # Safety
+/// `out` must be valid for the job's rows of n values, `out_stride` apart, in the columns of its panels, and `x` must
+/// have these rows of k. There must be scratch for a panel's steps, but for one row or numbers in full.
+#[inline(always)]
+unsafe fn piece_in<S: Simd>(w: &Panels, job: Job<'_>, scratch: &mut [f32], out: *mut f32, out_stride: usize) {
+    let (k, m) = (w.k, job.m);
+    let (room, _) = scratch.as_chunks_mut::<WIDTH>();
+    let steps = if m == 1 { k } else { k.div_ceil(k.div_ceil(STEPS)).next_multiple_of(LONGEST_BLOCK) };
     for from in (0..k).step_by(steps) {
         let to = (from + steps).min(k);
-        for j in part.clone() {
-            let panel = &w.values[(j * k + from) * WIDTH..(j * k + to) * WIDTH];
+        for j in job.part.clone() {
             let columns = WIDTH.min(w.n - j * WIDTH);
             let bias = &w.bias[j * WIDTH..][..WIDTH];
-            let mut row = 0;
-            while row < m {
-                let rows = ROWS.min(m - row);
-                let x = Rows { values: &x.values[row * x.stride + from..], stride: x.stride };
-                // SAFETY: inside of what this function was given.
-                unsafe {
-                    let out =
-                        Place { at: out.add(row * out_stride + j * WIDTH), stride: out_stride, columns };
-                    let end = End { first: from == 0, last: to == k, bias, then };
-                    match rows {
-                        1 => tile::<1, FUSED>(x, panel, out, end),
-                        2 => tile::<2, FUSED>(x, panel, out, end),
-                        3 => tile::<3, FUSED>(x, panel, out, end),
-                        4 => tile::<4, FUSED>(x, panel, out, end),
-                        5 => tile::<5, FUSED>(x, panel, out, end),
-                        _ => tile::<6, FUSED>(x, panel, out, end),
+            let end = End { first: from == 0, last: to == k, bias, then: job.then };
+            let x = Rows { values: &job.x.values[from..], stride: job.x.stride };
+            // SAFETY: inside of what this function was given.
+            let out = Place { at: unsafe { out.add(j * WIDTH) }, stride: out_stride, columns };
+            // SAFETY: as above.
+            unsafe {
+                match w.store.view(j * k + from, j * k + to) {
+                    View::F32(panel) => tiles::<S>(x, m, panel, out, end),
+                    View::F16(panel) if m == 1 => tile::<1, S, _>(x, panel, out, end),
+                    View::Bf16(panel) if m == 1 => tile::<1, S, _>(x, panel, out, end),
+                    View::Scaled(panel) if m == 1 => tile::<1, S, _>(x, panel, out, end),
+                    View::Shifted(panel) if m == 1 => tile::<1, S, _>(x, panel, out, end),
+                    other => {
+                        let panel = &mut room[..to - from];
+                        other.unpack::<S>(panel);
+                        tiles::<S>(x, m, panel, out, end);
                     }
                 }
-                row += rows;
             }
         }
     }
@@ -254,15 +262,38 @@ unsafe fn piece_in<const FUSED: bool>(
 vectorised! {
     /// # Safety
     /// As [`piece_in`].
-    unsafe fn piece(
-        w: &Panels,
-        x: Rows<'_>,
-        m: usize,
-        part: std::ops::Range<usize>,
-        then: Then,
-        out: *mut f32,
-        out_stride: usize,
-    ) = piece_in::<FUSED>
+    unsafe fn piece(w: &Panels, job: Job<'_>, scratch: &mut [f32], out: *mut f32, out_stride: usize)
+        = piece_in::<S>
+}
+
+#[inline(always)]
+fn unpack_in<S: Simd>(store: &Store, from: usize, to: usize, out: &mut [[f32; WIDTH]]) {
+    store.view(from, to).unpack::<S>(out);
+}
+
+vectorised!(fn unpack(store: &Store, from: usize, to: usize, out: &mut [[f32; WIDTH]]) = unpack_in::<S>);
+
+/// `m` rows of `x` by a panel.
+///
+/// # Safety
+/// `out` must be valid for `m` rows, and `x` must have them, as long as the panel.
+#[inline(always)]
+unsafe fn tiles<S: Simd>(x: Rows<'_>, m: usize, panel: &[[f32; WIDTH]], out: Place, end: End<'_>) {
+    for row in (0..m).step_by(ROWS) {
+        let x = Rows { values: &x.values[row * x.stride..], stride: x.stride };
+        // SAFETY: by this function's contract.
+        unsafe {
+            let out = Place { at: out.at.add(row * out.stride), ..out };
+            match m - row {
+                1 => tile::<1, S, _>(x, panel, out, end),
+                2 => tile::<2, S, _>(x, panel, out, end),
+                3 => tile::<3, S, _>(x, panel, out, end),
+                4 => tile::<4, S, _>(x, panel, out, end),
+                5 => tile::<5, S, _>(x, panel, out, end),
+                _ => tile::<6, S, _>(x, panel, out, end),
+            }
+        }
+    }
 }
 
 /// Where a tile goes: up to 16 columns of rows that lie `stride` apart.
@@ -285,9 +316,9 @@ struct End<'a> {
 /// # Safety
 /// `out` must be valid for `M` rows, and `x` must have them, as long as the panel.
 #[inline(always)]
-unsafe fn tile<const M: usize, const FUSED: bool>(x: Rows<'_>, panel: &[f32], out: Place, end: End<'_>) {
+unsafe fn tile<const M: usize, S: Simd, P: Steps>(x: Rows<'_>, panel: P, out: Place, end: End<'_>) {
     // SAFETY: by this function's contract.
-    let mut sums = unsafe { sums::<M, FUSED>(x, panel) };
+    let mut sums = unsafe { sums::<M, S, P>(x, panel) };
     for (i, row) in sums.iter_mut().enumerate() {
         // SAFETY: as above.
         let out = unsafe { std::slice::from_raw_parts_mut(out.at.add(i * out.stride), out.columns) };
@@ -313,44 +344,47 @@ unsafe fn tile<const M: usize, const FUSED: bool>(x: Rows<'_>, panel: &[f32], ou
 /// # Safety
 /// `x` must have `M` rows as long as the panel.
 #[inline(always)]
-pub(super) unsafe fn sums<const M: usize, const FUSED: bool>(
-    x: Rows<'_>,
-    panel: &[f32],
-) -> [[f32; WIDTH]; M] {
-    let (panel, _) = panel.as_chunks::<WIDTH>();
+pub(super) unsafe fn sums<const M: usize, S: Simd, P: Steps>(x: Rows<'_>, panel: P) -> [[f32; WIDTH]; M] {
     if M == 1 {
-        return [one::<FUSED>(&x.values[..panel.len()], panel); M];
+        return [one::<S, P>(&x.values[..panel.len()], panel); M];
     }
     debug_assert!(x.values.len() >= (M - 1) * x.stride + panel.len());
-    let mut sums = [[0f32; WIDTH]; M];
-    for (p, w) in panel.iter().enumerate() {
-        for (i, sums) in sums.iter_mut().enumerate() {
+    let mut sums = [S::splat(0.0); M];
+    for p in 0..panel.len() {
+        // SAFETY: less than the length.
+        let w = unsafe { panel.at::<S>(p) };
+        for (i, sum) in sums.iter_mut().enumerate() {
             // SAFETY: by this function's contract.
             let x = unsafe { *x.values.get_unchecked(i * x.stride + p) };
-            for (sum, w) in sums.iter_mut().zip(w) {
-                *sum = math::multiply_add::<FUSED>(x, *w, *sum);
-            }
+            *sum = S::mul_add(S::splat(x), w, *sum);
         }
     }
-    sums
+    sums.map(|sum| stored::<S>(sum))
+}
+
+#[inline(always)]
+fn stored<S: Simd>(v: S::V) -> [f32; WIDTH] {
+    let mut out = [0f32; WIDTH];
+    S::store(v, &mut out);
+    out
 }
 
 /// One row by a panel, in four sums that do not wait for each other.
 #[inline(always)]
-fn one<const FUSED: bool>(x: &[f32], panel: &[[f32; WIDTH]]) -> [f32; WIDTH] {
-    let mut sums = [[0f32; WIDTH]; 4];
-    let ((x, x_rest), (w, w_rest)) = (x.as_chunks::<4>(), panel.as_chunks::<4>());
-    for (x, w) in x.iter().zip(w) {
-        for u in 0..4 {
-            for j in 0..WIDTH {
-                sums[u][j] = math::multiply_add::<FUSED>(x[u], w[u][j], sums[u][j]);
-            }
+fn one<S: Simd, P: Steps>(x: &[f32], panel: P) -> [f32; WIDTH] {
+    let mut sums = [S::splat(0.0); 4];
+    let (fours, rest) = x.as_chunks::<4>();
+    for (i, x) in fours.iter().enumerate() {
+        for (u, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: `x` was cut to the panel's length.
+            let w = unsafe { panel.at::<S>(4 * i + u) };
+            *sum = S::mul_add(S::splat(x[u]), w, *sum);
         }
     }
-    for (x, w) in x_rest.iter().zip(w_rest) {
-        for j in 0..WIDTH {
-            sums[0][j] = math::multiply_add::<FUSED>(*x, w[j], sums[0][j]);
-        }
+    for (i, x) in rest.iter().enumerate() {
+        // SAFETY: as above.
+        let w = unsafe { panel.at::<S>(4 * fours.len() + i) };
+        sums[0] = S::mul_add(S::splat(*x), w, sums[0]);
     }
-    std::array::from_fn(|j| (sums[0][j] + sums[1][j]) + (sums[2][j] + sums[3][j]))
+    stored::<S>(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])))
 }

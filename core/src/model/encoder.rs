@@ -35,7 +35,7 @@ impl Convolution {
         Ok(match self {
             Self::Kernel(kernel) => kernel.forward_gelu(x)?,
             Self::Device(conv) => {
-                kernels::gelu(conv.forward(&x.transpose(1, 2)?.contiguous()?)?)?.transpose(1, 2)?
+                conv.forward(&x.transpose(1, 2)?.contiguous()?)?.gelu_erf()?.transpose(1, 2)?
             }
         })
     }

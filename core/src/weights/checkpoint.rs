@@ -6,14 +6,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use candle_core::quantized::{QStorage, QTensor};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 
 use super::format::Format;
 use super::stored::{Encoding, Stored};
-use super::{ct2, ggml, gguf, safetensors, torch};
+use super::{Matrices, ct2, ggml, gguf, safetensors, torch};
 use crate::dims::ModelDimensions;
 use crate::error::{Error, Result};
+use crate::kernels::{Kept, Part, Written};
 
 /// The bytes of a file.
 pub trait Bytes: Send + Sync {
@@ -155,6 +156,7 @@ impl Checkpoint {
 
     /// Says that a tensor's bytes will not be asked for again soon.
     pub fn release(&self, stored: &Stored) {
+        stored.pieces().iter().for_each(|piece| self.release(piece));
         self.parts[stored.part].release(stored.range.clone());
     }
 
@@ -191,6 +193,37 @@ impl Checkpoint {
         let storage = QStorage::from_data(bytes.as_slice().into(), device, dtype)?;
         self.release(stored);
         QTensor::new(storage, stored.shape.as_slice()).map(Some)
+    }
+
+    /// The rows of a matrix as they are written, each piece of mixed ones apart; none if they are written in a way that
+    /// the kernels do not know.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub(super) fn parts(&self, stored: &Stored) -> candle_core::Result<Option<Vec<Part<'_>>>> {
+        let pieces =
+            if stored.encoding == Encoding::Mixed { stored.pieces() } else { std::slice::from_ref(stored) };
+        let mut parts = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            let Some(written) = piece.encoding.written() else { return Ok(None) };
+            parts.push(Part { n: piece.n_rows(), written, bytes: self.piece(piece)? });
+        }
+        Ok(Some(parts))
+    }
+
+    /// Bytes that a number of a matrix takes in a CPU's memory, loaded so; none if it becomes f32.
+    pub(crate) fn kept(&self, stored: &Stored, matrices: Matrices) -> Option<f64> {
+        let pieces =
+            if stored.encoding == Encoding::Mixed { stored.pieces() } else { std::slice::from_ref(stored) };
+        let written: Option<Vec<_>> = pieces.iter().map(|piece| piece.encoding.written()).collect();
+        let kept = written.and_then(Kept::of);
+        match (matrices, kept) {
+            (_, Some(kept @ Kept::Blocks { .. })) | (Matrices::Floats, Some(kept)) => {
+                Some(kept.bytes_per_number())
+            }
+            (Matrices::Blocks, _) => Kept::of([Written::Blocks(GgmlDType::Q8_0)]).map(Kept::bytes_per_number),
+            (Matrices::Floats, None) => None,
+        }
     }
 
     /// Integers of `size` bytes, divided by their scales.

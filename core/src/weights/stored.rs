@@ -7,6 +7,7 @@ use candle_core::quantized::GgmlDType;
 
 use super::cursor::cut_short;
 use crate::error::{Error, Result};
+use crate::kernels::{Kept, Written};
 
 /// How numbers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,16 @@ impl Encoding {
     /// The number of a type in ggml's files, if they may have it.
     pub fn ggml_number(dtype: GgmlDType) -> Option<u32> {
         GGML.iter().find(|(_, known)| *known == dtype).map(|(number, _)| *number)
+    }
+
+    /// As the kernels of a CPU know it.
+    pub(super) fn written(self) -> Option<Written> {
+        let written = match self {
+            Self::Float(dtype) => Written::Floats(dtype),
+            Self::Blocks(dtype) => Written::Blocks(dtype),
+            Self::Scaled(_) | Self::Mixed => return None,
+        };
+        Kept::of([written]).map(|_| written)
     }
 
     /// (numbers, bytes) of the smallest piece that stands alone.

@@ -1,0 +1,228 @@
+//! Puts the rows of one or more matrices into panels, as they lie in a file.
+
+use std::borrow::Cow;
+
+use candle_core::quantized::GgmlDType;
+use candle_core::{DType, Result, Tensor, bail};
+use half::{bf16, f16};
+
+use super::blocks::{self, Parts, Shape};
+use super::pool;
+use super::shared::SharedOut;
+use super::simd::WIDTH;
+use super::store::{Blocks, Store};
+
+/// Rows of a matrix and how they are written: floats of this type or ggml's blocks, little-endian.
+#[derive(Debug, Clone)]
+pub struct Part<'a> {
+    /// How many rows.
+    pub n: usize,
+    /// How each is written.
+    pub written: Written,
+    /// All of them.
+    pub bytes: Cow<'a, [u8]>,
+}
+
+impl Part<'static> {
+    /// The rows of a matrix of floats. (n, k)
+    ///
+    /// # Errors
+    /// If it is no matrix.
+    pub fn of(floats: &Tensor) -> Result<Self> {
+        let n = floats.dim(0)?;
+        let floats = floats.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+        let bytes = floats.iter().flat_map(|x| x.to_le_bytes()).collect();
+        Ok(Self { n, written: Written::Floats(DType::F32), bytes: Cow::Owned(bytes) })
+    }
+}
+
+/// How rows are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// f32, f16 or bf16.
+    Floats(DType),
+    /// Blocks of small integers.
+    Blocks(GgmlDType),
+}
+
+/// What matrices are kept as in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// In this type.
+    Floats(DType),
+    /// Eight bits, and a scale in f32 for so many; with `offset` something that is added besides.
+    Blocks {
+        /// Numbers that share a scale.
+        scale: usize,
+        /// Whether something is added.
+        offset: bool,
+    },
+}
+
+impl Kept {
+    /// What rows become that are written so; none if there is no such way, or floats are beside blocks.
+    pub fn of(written: impl IntoIterator<Item = Written>) -> Option<Self> {
+        written.into_iter().map(Self::of_one).reduce(|a, b| match (a?, b?) {
+            (a, b) if a == b => Some(a),
+            (Self::Blocks { scale: a, offset: c }, Self::Blocks { scale: b, offset: d }) => {
+                Some(Self::Blocks { scale: a.min(b), offset: c || d })
+            }
+            (Self::Floats(_), Self::Floats(_)) => Some(Self::Floats(DType::F32)),
+            _ => None,
+        })?
+    }
+
+    fn of_one(written: Written) -> Option<Self> {
+        match written {
+            Written::Floats(dtype @ (DType::F32 | DType::F16 | DType::BF16)) => Some(Self::Floats(dtype)),
+            Written::Floats(_) => None,
+            Written::Blocks(dtype) => {
+                Shape::of(dtype).map(|shape| Self::Blocks { scale: shape.scale, offset: shape.offset })
+            }
+        }
+    }
+
+    /// Bytes of one number, scales included.
+    pub fn bytes_per_number(self) -> f64 {
+        match self {
+            Self::Floats(dtype) => dtype.size_in_bytes() as f64,
+            Self::Blocks { scale, offset } => 1.0 + 4.0 * f64::from(1 + u8::from(offset)) / scale as f64,
+        }
+    }
+}
+
+/// A file's number in the type that is kept.
+trait Number: Copy + Send + Sync + Default {
+    fn of(written: Written, bytes: &[u8]) -> Self;
+}
+
+impl Number for f32 {
+    fn of(written: Written, bytes: &[u8]) -> Self {
+        match *bytes {
+            [a, b, c, d] => Self::from_le_bytes([a, b, c, d]),
+            [a, b] if written == Written::Floats(DType::BF16) => bf16::from_le_bytes([a, b]).to_f32(),
+            [a, b] => f16::from_le_bytes([a, b]).to_f32(),
+            _ => 0.0,
+        }
+    }
+}
+
+impl Number for f16 {
+    fn of(_: Written, bytes: &[u8]) -> Self {
+        Self::from_le_bytes([bytes[0], bytes[1]])
+    }
+}
+
+impl Number for bf16 {
+    fn of(_: Written, bytes: &[u8]) -> Self {
+        Self::from_le_bytes([bytes[0], bytes[1]])
+    }
+}
+
+/// The rows of all parts, one part's after the other's, `k` numbers each.
+///
+/// # Errors
+/// If the bytes are not those of so many rows, or of a type that can't be kept.
+pub(super) fn pack(k: usize, parts: &[Part<'_>]) -> Result<Store> {
+    let Some(kept) = Kept::of(parts.iter().map(|part| part.written)) else {
+        bail!("matrices of {:?} can't be used", parts.iter().map(|part| part.written).collect::<Vec<_>>());
+    };
+    for part in parts {
+        let size = match part.written {
+            Written::Floats(dtype) => Some(k * dtype.size_in_bytes()),
+            Written::Blocks(dtype) => {
+                k.is_multiple_of(dtype.block_size()).then(|| k / dtype.block_size() * dtype.type_size())
+            }
+        };
+        if size.and_then(|size| size.checked_mul(part.n)) != Some(part.bytes.len()) {
+            bail!("{} bytes for {} rows of {k} in {:?}", part.bytes.len(), part.n, part.written);
+        }
+    }
+    Ok(match kept {
+        Kept::Floats(DType::F16) => Store::F16(floats(k, parts)),
+        Kept::Floats(DType::BF16) => Store::Bf16(floats(k, parts)),
+        Kept::Floats(_) => Store::F32(floats(k, parts)),
+        Kept::Blocks { scale, offset } => Store::Blocks(packed_blocks(k, parts, scale, offset)),
+    })
+}
+
+/// Calls `work` with every row's number and bytes, panel by panel.
+fn each_row(parts: &[Part<'_>], work: impl Fn(usize, Written, &[u8]) + Sync) {
+    let n: usize = parts.iter().map(|part| part.n).sum();
+    let panel = |panel: usize| {
+        let mut first = 0;
+        for part in parts {
+            let size = part.bytes.len() / part.n.max(1);
+            let rows = (panel * WIDTH).max(first)..((panel + 1) * WIDTH).min(first + part.n);
+            for row in rows {
+                work(row, part.written, &part.bytes[(row - first) * size..][..size]);
+            }
+            first += part.n;
+        }
+    };
+    pool::each(n.div_ceil(WIDTH), panel);
+}
+
+fn room<T: Clone + Default>(parts: &[Part<'_>], steps: usize) -> Vec<[T; WIDTH]>
+where
+    [T; WIDTH]: Default,
+{
+    let n: usize = parts.iter().map(|part| part.n).sum();
+    vec![Default::default(); n.div_ceil(WIDTH) * steps]
+}
+
+fn floats<T: Number>(k: usize, parts: &[Part<'_>]) -> Vec<[T; WIDTH]>
+where
+    [T; WIDTH]: Default,
+{
+    let mut out = room::<T>(parts, k);
+    let start = SharedOut::new(out.as_mut_ptr().cast::<T>());
+    each_row(parts, |row, written, bytes| {
+        let size = bytes.len() / k;
+        for (step, number) in bytes.chunks_exact(size).enumerate() {
+            // SAFETY: a row's places are its own; there is room for its panel.
+            unsafe { *start.at(place(row, step, k)) = T::of(written, number) };
+        }
+    });
+    out
+}
+
+/// Where a number lies.
+fn place(row: usize, step: usize, steps: usize) -> usize {
+    (row / WIDTH * steps + step) * WIDTH + row % WIDTH
+}
+
+fn packed_blocks(k: usize, parts: &[Part<'_>], block: usize, offset: bool) -> Blocks {
+    let n_scales = k / block;
+    let (mut values, mut scales) = (room::<i8>(parts, k), room::<f32>(parts, n_scales));
+    let mut offsets = if offset { room::<f32>(parts, n_scales) } else { Vec::new() };
+    let (to_values, to_scales) =
+        (SharedOut::new(values.as_mut_ptr().cast::<i8>()), SharedOut::new(scales.as_mut_ptr().cast::<f32>()));
+    let to_offsets = SharedOut::new(offsets.as_mut_ptr().cast::<f32>());
+    each_row(parts, |row, written, bytes| {
+        let Written::Blocks(dtype) = written else { return };
+        let Some(shape) = Shape::of(dtype) else { return };
+        // Room for the largest block there is: 256 numbers, a scale for each 16 of them.
+        let (mut q, mut s, mut o) = ([0i8; 256], [0f32; 16], [0f32; 16]);
+        for (i, bytes) in bytes.chunks_exact(shape.bytes).enumerate() {
+            let n = shape.numbers / shape.scale;
+            let parts = Parts { q: &mut q[..shape.numbers], scales: &mut s[..n], offsets: &mut o[..n] };
+            blocks::unpack(dtype, bytes, parts);
+            let first = i * shape.numbers;
+            // SAFETY: as in `floats`; offsets are written where there are any.
+            unsafe {
+                for (j, q) in q[..shape.numbers].iter().enumerate() {
+                    *to_values.at(place(row, first + j, k)) = *q;
+                }
+                for j in 0..shape.numbers / block {
+                    let (from, to) = (j * block / shape.scale, place(row, first / block + j, n_scales));
+                    *to_scales.at(to) = s[from];
+                    if offset {
+                        *to_offsets.at(to) = if shape.offset { o[from] } else { 0.0 };
+                    }
+                }
+            }
+        }
+    });
+    Blocks { values, scales, offsets, block }
+}

@@ -1,0 +1,65 @@
+//! The threads that kernels share work between: rayon's, or those of whoever computes where rayon has none.
+
+use std::sync::OnceLock;
+
+use rayon::prelude::*;
+
+use super::shared::SharedOut;
+
+/// Threads that run tasks, in place of rayon's; a browser's workers, for instance.
+pub trait Pool: Sync {
+    /// How many there are, the one that asks among them; at least one.
+    fn threads(&self) -> usize;
+
+    /// Calls `work(thread, task)` once for every task below `tasks`, `thread` being below [`Pool::threads`] and no two
+    /// calls with the same thread at a time. Returns when all are done. `work` neither allocates nor panics.
+    fn run(&self, tasks: usize, work: &(dyn Fn(usize, usize) + Sync));
+}
+
+static INSTALLED: OnceLock<&dyn Pool> = OnceLock::new();
+
+/// Makes kernels use these threads from now on; false if there are others already.
+pub fn install(pool: &'static dyn Pool) -> bool {
+    INSTALLED.set(pool).is_ok()
+}
+
+/// Threads that work is split for.
+pub fn threads() -> usize {
+    INSTALLED.get().map_or_else(rayon::current_num_threads, |pool| pool.threads())
+}
+
+/// Calls `work` once for every task below `tasks`, several at a time.
+pub(crate) fn each(tasks: usize, work: impl Fn(usize) + Sync) {
+    match INSTALLED.get() {
+        _ if tasks < 2 => (0..tasks).for_each(work),
+        Some(pool) => pool.run(tasks, &|_, task| work(task)),
+        None => (0..tasks).into_par_iter().for_each(|task| work(task)),
+    }
+}
+
+/// The same with room for `len` numbers that no other call uses meanwhile; what they are is left from another call.
+pub(crate) fn each_with(tasks: usize, len: usize, work: impl Fn(&mut [f32], usize) + Sync) {
+    let room = |threads: usize| vec![0f32; threads * len];
+    match INSTALLED.get() {
+        _ if tasks < 2 => (0..tasks).for_each(|task| work(&mut room(1), task)),
+        Some(pool) => {
+            let mut all = room(pool.threads());
+            let shared = SharedOut::new(all.as_mut_ptr());
+            pool.run(tasks, &|thread, task| {
+                // SAFETY: each thread has its own part, and runs one task at a time.
+                work(unsafe { std::slice::from_raw_parts_mut(shared.at(thread * len), len) }, task);
+            });
+        }
+        None => (0..tasks).into_par_iter().for_each_init(|| room(1), |room, task| work(room, task)),
+    }
+}
+
+/// Calls `work` with every piece of `size` numbers of `out` and its number; the last may be shorter.
+pub(crate) fn each_chunk<T: Send>(out: &mut [T], size: usize, work: impl Fn(&mut [T], usize) + Sync) {
+    let (len, start) = (out.len(), SharedOut::new(out.as_mut_ptr()));
+    each(len.div_ceil(size), |task| {
+        let first = task * size;
+        // SAFETY: pieces of different tasks do not overlap.
+        work(unsafe { std::slice::from_raw_parts_mut(start.at(first), size.min(len - first)) }, task);
+    });
+}
