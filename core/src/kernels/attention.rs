@@ -302,7 +302,9 @@ fn one_query_in<S: Simd>(scores: &mut [f32], q: &[f32], k: Rows<'_>, v: Rows<'_>
                 *total = S::mul_add(p, S::load(x), *total);
             }
         }
-        out.iter_mut().zip(totals).for_each(|(out, total)| S::store(S::mul(total, S::splat(scale)), out));
+        for (out, total) in out.iter_mut().zip(totals) {
+            S::store(S::mul(total, S::splat(scale)), out);
+        }
     }
     let first = q.len() - rest.len();
     for (e, out) in rest.iter_mut().enumerate() {

@@ -359,7 +359,12 @@ pub(super) unsafe fn sums<const M: usize, S: Simd, P: Steps>(x: Rows<'_>, panel:
             *sum = S::mul_add(S::splat(x), w, *sum);
         }
     }
-    sums.map(|sum| stored::<S>(sum))
+    // Not `map`: its closure would be a function that does not know the processor's instructions.
+    let mut out = [[0f32; WIDTH]; M];
+    for (out, sum) in out.iter_mut().zip(sums) {
+        S::store(sum, out);
+    }
+    out
 }
 
 #[inline(always)]
