@@ -12,8 +12,6 @@ pub(super) const WIDTH: usize = 16;
 pub(super) trait Simd: Copy {
     /// Sixteen numbers.
     type V: Copy;
-    /// Whether a multiplication and an addition are one instruction.
-    const FUSED: bool;
 
     fn splat(x: f32) -> Self::V;
     fn load(from: &[f32; WIDTH]) -> Self::V;
@@ -44,11 +42,15 @@ pub(super) trait Simd: Copy {
 
 /// Any processor; the compiler makes of it what it can.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
 pub(super) struct Plain;
+
+/// Whether a multiplication and an addition are one instruction on every processor of this kind.
+#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
+const FUSED: bool = cfg!(target_arch = "aarch64");
 
 impl Simd for Plain {
     type V = [f32; WIDTH];
-    const FUSED: bool = cfg!(target_arch = "aarch64");
 
     #[inline(always)]
     fn splat(x: f32) -> Self::V {
@@ -77,7 +79,7 @@ impl Simd for Plain {
 
     #[inline(always)]
     fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        std::array::from_fn(|j| if Self::FUSED { a[j].mul_add(b[j], c[j]) } else { a[j] * b[j] + c[j] })
+        std::array::from_fn(|j| if FUSED { a[j].mul_add(b[j], c[j]) } else { a[j] * b[j] + c[j] })
     }
 
     #[inline(always)]
@@ -124,7 +126,6 @@ mod x86 {
     // and pointers are into arrays of sixteen. No closures: they would be functions that do not know the instructions.
     impl Simd for Avx2 {
         type V = [__m256; 2];
-        const FUSED: bool = true;
 
         #[inline(always)]
         fn splat(x: f32) -> Self::V {
@@ -229,7 +230,6 @@ mod wasm {
 
     impl Simd for Simd128 {
         type V = [v128; 4];
-        const FUSED: bool = cfg!(target_feature = "relaxed-simd");
 
         #[inline(always)]
         fn splat(x: f32) -> Self::V {
