@@ -136,8 +136,14 @@ cuda_check() {
   cargo fetch -q # the stubs are made from cudarc's sources
   PATH=$PWD/tests/.venv/bin:$PATH tests/tools/setup-cuda-toolkit.sh "$tools" >/dev/null
   . "$tools/env.sh"
-  # In the same target folder and profile as the tests: all but candle and our own crates is compiled already.
-  NVCC=$tools/bin/nvcc-check cargo build --release --features candle-whisper/cuda
+  # In the same target folder and profile as the tests: all but candle and our own crates is compiled already, and those
+  # need not be fast to be seen to work.
+  local package slow=()
+  for package in candle-core candle-kernels candle-nn candle-transformers cudarc candle-whisper; do
+    slow+=(--config "profile.release.package.$package.opt-level=0")
+  done
+  slow+=(--config 'profile.release.package.candle-whisper-core.opt-level=1')
+  NVCC=$tools/bin/nvcc-check cargo build --release --features candle-whisper/cuda "${slow[@]}"
   cp target/release/candle-whisper tests/.cache/candle-whisper-cuda
   for device in auto cuda; do
     LD_LIBRARY_PATH=$CUDA_HOME/stubs-run tests/.cache/candle-whisper-cuda --device "$device" tests/data/jfk.flac \

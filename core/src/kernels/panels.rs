@@ -17,7 +17,7 @@ use super::{contiguous, math, pool, values_mut};
 /// Rows of `x` in a tile.
 const ROWS: usize = 6;
 /// Rows of `x` that one thread takes at once: with `STEPS` of each they stay in the second-level cache.
-const BLOCK: usize = 16 * ROWS;
+const BLOCK: usize = 32 * ROWS;
 /// Steps over k that a panel is read for at once: it stays in the first-level cache. A multiple of a block's.
 const STEPS: usize = 448;
 /// Multiplications below which a piece of work is not worth handing to another thread.
@@ -350,12 +350,14 @@ pub(super) unsafe fn sums<const M: usize, S: Simd, P: Steps>(x: Rows<'_>, panel:
     }
     debug_assert!(x.values.len() >= (M - 1) * x.stride + panel.len());
     let mut sums = [S::splat(0.0); M];
+    // Pointers, not an index: a register for each row, and nothing to add up.
+    let rows: [*const f32; M] = std::array::from_fn(|i| x.values.as_ptr().wrapping_add(i * x.stride));
     for p in 0..panel.len() {
         // SAFETY: less than the length.
         let w = unsafe { panel.at::<S>(p) };
-        for (i, sum) in sums.iter_mut().enumerate() {
+        for (sum, row) in sums.iter_mut().zip(rows) {
             // SAFETY: by this function's contract.
-            let x = unsafe { *x.values.get_unchecked(i * x.stride + p) };
+            let x = unsafe { *row.add(p) };
             *sum = S::mul_add(S::splat(x), w, *sum);
         }
     }
