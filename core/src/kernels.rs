@@ -1,18 +1,26 @@
 //! What candle's own operations do too slowly on a CPU, in f32: attention in blocks, linear layers and
-//! convolutions with what follows them, the exact GELU, and products of few rows with a large matrix.
+//! convolutions with what follows them.
 //!
-//! Plain loops that the compiler turns into vector code: `vectorised` compiles each a second time for AVX2 and
-//! chooses at run time, and the same source serves wasm. Each kernel has a slow oracle beside its test in `tests/core/kernels.rs`.
+//! Kernels are written once, over vectors of sixteen (`simd`); `vectorised` compiles them for each kind of processor and
+//! chooses at run time, and the same source serves wasm. Each has a slow oracle beside its test in
+//! `tests/core/kernels.rs`.
 
-/// Defines a function whose body is compiled for every processor, and on x86-64 again for those with AVX2 and FMA.
-/// The body must be `#[inline(always)]`, or it is not compiled anew; it may name the type `S`, what sixteen numbers
-/// are in.
+/// Defines a function whose body is compiled for every [`Level`] and chosen when it is called. The body must be
+/// `#[inline(always)]`, or it is not compiled anew; it may name the type `S`, what sixteen numbers are in.
 macro_rules! vectorised {
     (@ [$($unsafe:tt)*] [$(#[$doc:meta])*] $vis:vis $name:ident [$($arg:ident: $ty:ty),*] [$($out:ty)?] $body:path) => {
         $(#[$doc])*
         $vis $($unsafe)* fn $name($($arg: $ty),*) $(-> $out)? {
             #[cfg(target_arch = "x86_64")]
             {
+                #[target_feature(enable = "avx512f,avx2,fma,f16c")]
+                $($unsafe)* fn widest($($arg: $ty),*) $(-> $out)? {
+                    #[allow(dead_code)]
+                    type S = $crate::kernels::simd::Avx512;
+                    #[allow(unused_unsafe)]
+                    // SAFETY: by this function's contract, if it has one.
+                    unsafe { $body($($arg),*) }
+                }
                 #[target_feature(enable = "avx2,fma,f16c")]
                 $($unsafe)* fn wide($($arg: $ty),*) $(-> $out)? {
                     #[allow(dead_code)]
@@ -21,12 +29,12 @@ macro_rules! vectorised {
                     // SAFETY: by this function's contract, if it has one.
                     unsafe { $body($($arg),*) }
                 }
-                if std::arch::is_x86_feature_detected!("avx2")
-                    && std::arch::is_x86_feature_detected!("fma")
-                    && std::arch::is_x86_feature_detected!("f16c")
-                {
+                match $crate::kernels::level::level() {
                     // SAFETY: the processor has what the function needs.
-                    return unsafe { wide($($arg),*) };
+                    $crate::kernels::Level::Avx512 => return unsafe { widest($($arg),*) },
+                    // SAFETY: as above.
+                    $crate::kernels::Level::Avx2 => return unsafe { wide($($arg),*) },
+                    $crate::kernels::Level::Plain => {}
                 }
             }
             #[allow(dead_code)]
@@ -51,6 +59,7 @@ macro_rules! vectorised {
 mod attention;
 mod blocks;
 mod convolution;
+mod level;
 mod math;
 mod pack;
 mod panels;
@@ -61,6 +70,7 @@ mod store;
 
 pub use attention::attention;
 pub use convolution::Convolution;
+pub use level::{Level, level, limit};
 pub use math::{log_sum_exp, max};
 pub use pack::{Kept, Part, Written};
 pub use panels::Panels;

@@ -2,7 +2,7 @@
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
-use candle_whisper_core::kernels::{self, Panels, Part, Written};
+use candle_whisper_core::kernels::{self, Level, Panels, Part, Written};
 
 use crate::data::Noise;
 
@@ -12,6 +12,16 @@ fn tensor(values: Vec<f32>, shape: &[usize]) -> Tensor {
 
 fn values(t: &Tensor) -> Vec<f32> {
     t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Runs a test for every kind of instructions that this processor has. Others may run at the same time: whatever level
+/// they find, their results must be right.
+fn on_every_level(test: impl Fn()) {
+    for most in [Level::Plain, Level::Avx2, Level::Avx512] {
+        if kernels::limit(most) == most {
+            test();
+        }
+    }
 }
 
 fn assert_close(ours: &[f32], slow: &[f64], tolerance: f64, what: &str) {
@@ -42,6 +52,10 @@ fn panels(w: &Tensor, b: &[f32]) -> Panels {
 
 #[test]
 fn panels_are_a_linear_layer() {
+    on_every_level(panels_are_a_linear_layer_here);
+}
+
+fn panels_are_a_linear_layer_here() {
     let mut noise = Noise(3);
     // Around the sizes of tiles, panels, blocks of rows and of steps.
     let mut shapes: Vec<_> = (1..=7).map(|m| (m, 33, 40)).collect();
@@ -66,6 +80,10 @@ fn panels_are_a_linear_layer() {
 
 #[test]
 fn the_gelu_of_extremes_is_zero_or_the_number() {
+    on_every_level(the_gelu_of_extremes_is_zero_or_the_number_here);
+}
+
+fn the_gelu_of_extremes_is_zero_or_the_number_here() {
     let one = panels(&tensor(vec![1.0], &[1, 1]), &[]);
     let x = vec![-1e30, -50.0, -0.0, 0.0, 1e-40, 50.0, 1e30, f32::INFINITY];
     let y = values(&one.forward_gelu(&tensor(x.clone(), &[8, 1])).unwrap());
@@ -133,6 +151,10 @@ fn written(w: &Tensor) -> Vec<(Part<'static>, Tensor)> {
 
 #[test]
 fn panels_hold_the_numbers_that_were_written() {
+    on_every_level(panels_hold_the_numbers_that_were_written_here);
+}
+
+fn panels_hold_the_numbers_that_were_written_here() {
     let mut noise = Noise(12);
     for (n, k) in [(3, 256), (40, 512), (17, 96), (16, 31)] {
         let mut w = noise.vec(n * k, 1.0);
@@ -161,6 +183,10 @@ fn panels_hold_the_numbers_that_were_written() {
 
 #[test]
 fn parts_of_several_types_follow_each_other() {
+    on_every_level(parts_of_several_types_follow_each_other_here);
+}
+
+fn parts_of_several_types_follow_each_other_here() {
     let mut noise = Noise(13);
     let (n, k) = (21, 256);
     let w = tensor(noise.vec(n * k, 1.0), &[n, k]);
@@ -181,6 +207,10 @@ fn parts_of_several_types_follow_each_other() {
 
 #[test]
 fn half_precision_has_infinities_and_what_is_no_number() {
+    on_every_level(half_precision_has_infinities_and_what_is_no_number_here);
+}
+
+fn half_precision_has_infinities_and_what_is_no_number_here() {
     let numbers = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 65504.0];
     let bytes: Vec<u8> = numbers.iter().flat_map(|&x| half::f16::from_f32(x).to_le_bytes()).collect();
     let part = Part { n: 4, written: Written::Floats(DType::F16), bytes: bytes.into() };
@@ -194,6 +224,10 @@ fn half_precision_has_infinities_and_what_is_no_number() {
 
 #[test]
 fn convolutions_hear_silence_beyond_the_ends() {
+    on_every_level(convolutions_hear_silence_beyond_the_ends_here);
+}
+
+fn convolutions_hear_silence_beyond_the_ends_here() {
     let mut noise = Noise(8);
     for (t, n_in, n_out, stride) in [
         (1, 3, 2, 1),
@@ -229,6 +263,10 @@ fn convolutions_hear_silence_beyond_the_ends() {
 
 #[test]
 fn sums_of_exponentials() {
+    on_every_level(sums_of_exponentials_here);
+}
+
+fn sums_of_exponentials_here() {
     let mut noise = Noise(2);
     for n in [1, 7, 32, 33, 1501, 51865] {
         let row = noise.vec(n, 30.0);
@@ -275,6 +313,10 @@ fn slow_attention(q: &[f32], k: &[f32], v: &[f32], c: &Case, causal: bool) -> Ve
 
 #[test]
 fn attention_is_softmax_attention() {
+    on_every_level(attention_is_softmax_attention_here);
+}
+
+fn attention_is_softmax_attention_here() {
     let mut noise = Noise(4);
     for (b, t_q, t_k, n_head, d) in [
         (1, 1, 1, 1, 8),

@@ -8,9 +8,10 @@ HYPOTHESES is a JSONL file of objects with id and text (and mode, chosen with --
 English goes through EnglishTextNormalizer, the rest through BasicTextNormalizer; zh, yue, ja and th are counted by character without
 spaces, zh and yue in simplified characters. Errors are summed over clips and divided by the reference's units: `en` over
 English, `total` over every scored clip. Not scored: Hindi (base writes it in Urdu script) and clips without speech, whose
-words are counted as `non-speech`. A `longform_dev.ref.txt` beside the manifest makes a row of its own, outside the totals.
-With --against, REFERENCE is scored over the same clips, and the exit status is 1 if `en`, `total` or `longform` is worse
-than it by more than the margin (percentage points). Without --partial a clip with no hypothesis is an error.
+words are counted as `non-speech`. A `longform_dev.ref.txt` beside the manifest makes a row of its own, outside `total`; `all`
+is both. With --against, REFERENCE is scored over the same clips, and the exit status is 1 if `all` is worse than it by
+more than the margin (percentage points), or one of `en`, `total` and `longform` by more than twice that. Without --partial a
+clip with no hypothesis is an error.
 """
 import argparse, csv, json, os, sys
 
@@ -65,13 +66,13 @@ def score(clips, hypotheses):
         wanted = units(reference, "en" if language == "longform" else language)
         found = units(hypotheses[clip], "en" if language == "longform" else language)
         errors = distance(wanted, found)
-        names = {"-": ["non-speech"], "longform": ["longform"]}.get(language, [language] if language in UNSCORED else [language, "total"])
+        names = {"-": ["non-speech"], "longform": ["longform", "all"]}.get(language, [language] if language in UNSCORED else [language, "total", "all"])
         for name in names:
             row = rows.setdefault(name, {"clips": 0, "errors": 0, "units": 0})
             row["clips"] += 1
             row["errors"] += errors
             row["units"] += len(wanted)
-    last = {"total": 1, "longform": 2, "non-speech": 3}
+    last = {"total": 1, "longform": 2, "all": 3, "non-speech": 4}
     for row in rows.values():
         row["rate"] = 100 * row["errors"] / row["units"] if row["units"] else None
     return dict(sorted(rows.items(), key=lambda r: (last.get(r[0], 0), r[0])))
@@ -111,8 +112,9 @@ def main():
         sys.exit(f"wer: no text for {len(missing)} clips: {' '.join(missing[:8])}")
     rows, against = score(clips, found), score(clips, reference) if reference is not None else None
     show(rows, against)
-    worse = [f"`{name}` is {rows[name]['rate']:.2f} %, more than {args.margin} over the reference's {against[name]['rate']:.2f} %"
-             for name in ("en", "total", "longform") if against and name in rows and rows[name]["rate"] > against[name]["rate"] + args.margin]
+    margins = {"all": args.margin, "en": 2 * args.margin, "total": 2 * args.margin, "longform": 2 * args.margin}
+    worse = [f"`{name}` is {rows[name]['rate']:.2f} %, more than {margin:g} over the reference's {against[name]['rate']:.2f} %"
+             for name, margin in margins.items() if against and name in rows and rows[name]["rate"] > against[name]["rate"] + margin]
     if args.json:
         with open(args.json, "w") as f:
             json.dump({"rows": rows, "reference": against}, f, indent=1)

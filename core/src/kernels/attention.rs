@@ -12,8 +12,8 @@ use super::{math, pool};
 const QUERIES: usize = 48;
 /// Keys per block: with their values, and the scores of a tile, they stay in the second-level cache.
 const KEYS: usize = 256;
-/// Queries in a tile.
-const TILE: usize = 6;
+/// Queries in the largest tile.
+const TILE: usize = 12;
 /// Up to this many queries, laying out the keys for tiles would cost more than it gains.
 const FEW: usize = 16;
 /// Multiplications below which threads are not worth their while.
@@ -192,8 +192,8 @@ unsafe fn many_queries_in<S: Simd>(job: Job<'_>, scratch: &mut [f32], out: *mut 
     let end = s.visible(job.first + job.rows - 1);
     for from in (0..end).step_by(KEYS) {
         let keys = from..(from + KEYS).min(end);
-        for row in (0..job.rows).step_by(TILE) {
-            let rows = TILE.min(job.rows - row);
+        for row in (0..job.rows).step_by(S::ROWS) {
+            let rows = S::ROWS.min(job.rows - row);
             let tile = Tile { job, row, keys: keys.clone() };
             let (max, sum) = (&mut max[row..row + rows], &mut sum[row..row + rows]);
             let totals = &mut totals[row * width..(row + rows) * width];
@@ -205,7 +205,13 @@ unsafe fn many_queries_in<S: Simd>(job: Job<'_>, scratch: &mut [f32], out: *mut 
                     3 => tile.run::<3, S>(scores, totals, max, sum),
                     4 => tile.run::<4, S>(scores, totals, max, sum),
                     5 => tile.run::<5, S>(scores, totals, max, sum),
-                    _ => tile.run::<6, S>(scores, totals, max, sum),
+                    6 => tile.run::<6, S>(scores, totals, max, sum),
+                    7 => tile.run::<7, S>(scores, totals, max, sum),
+                    8 => tile.run::<8, S>(scores, totals, max, sum),
+                    9 => tile.run::<9, S>(scores, totals, max, sum),
+                    10 => tile.run::<10, S>(scores, totals, max, sum),
+                    11 => tile.run::<11, S>(scores, totals, max, sum),
+                    _ => tile.run::<12, S>(scores, totals, max, sum),
                 }
             }
         }

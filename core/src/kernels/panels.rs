@@ -14,10 +14,10 @@ use super::simd::{Simd, WIDTH};
 use super::store::{LONGEST_BLOCK, Steps, Store, View};
 use super::{contiguous, math, pool, values_mut};
 
-/// Rows of `x` in a tile.
-const ROWS: usize = 6;
+/// Rows of `x` in the largest tile.
+const ROWS: usize = 12;
 /// Rows of `x` that one thread takes at once: with `STEPS` of each they stay in the second-level cache.
-const BLOCK: usize = 32 * ROWS;
+const BLOCK: usize = 16 * ROWS;
 /// Steps over k that a panel is read for at once: it stays in the first-level cache. A multiple of a block's.
 const STEPS: usize = 448;
 /// Multiplications below which a piece of work is not worth handing to another thread.
@@ -279,18 +279,24 @@ vectorised!(fn unpack(store: &Store, from: usize, to: usize, out: &mut [[f32; WI
 /// `out` must be valid for `m` rows, and `x` must have them, as long as the panel.
 #[inline(always)]
 unsafe fn tiles<S: Simd>(x: Rows<'_>, m: usize, panel: &[[f32; WIDTH]], out: Place, end: End<'_>) {
-    for row in (0..m).step_by(ROWS) {
+    for row in (0..m).step_by(S::ROWS) {
         let x = Rows { values: &x.values[row * x.stride..], stride: x.stride };
         // SAFETY: by this function's contract.
         unsafe {
             let out = Place { at: out.at.add(row * out.stride), ..out };
-            match m - row {
+            match (m - row).min(S::ROWS) {
                 1 => tile::<1, S, _>(x, panel, out, end),
                 2 => tile::<2, S, _>(x, panel, out, end),
                 3 => tile::<3, S, _>(x, panel, out, end),
                 4 => tile::<4, S, _>(x, panel, out, end),
                 5 => tile::<5, S, _>(x, panel, out, end),
-                _ => tile::<6, S, _>(x, panel, out, end),
+                6 => tile::<6, S, _>(x, panel, out, end),
+                7 => tile::<7, S, _>(x, panel, out, end),
+                8 => tile::<8, S, _>(x, panel, out, end),
+                9 => tile::<9, S, _>(x, panel, out, end),
+                10 => tile::<10, S, _>(x, panel, out, end),
+                11 => tile::<11, S, _>(x, panel, out, end),
+                _ => tile::<12, S, _>(x, panel, out, end),
             }
         }
     }

@@ -12,6 +12,8 @@ pub(super) const WIDTH: usize = 16;
 pub(super) trait Simd: Copy {
     /// Sixteen numbers.
     type V: Copy;
+    /// Vectors of sums that fit into registers beside what is added to them: rows of a tile.
+    const ROWS: usize;
 
     fn splat(x: f32) -> Self::V;
     fn load(from: &[f32; WIDTH]) -> Self::V;
@@ -51,6 +53,7 @@ const FUSED: bool = cfg!(target_arch = "aarch64");
 
 impl Simd for Plain {
     type V = [f32; WIDTH];
+    const ROWS: usize = 6;
 
     #[inline(always)]
     fn splat(x: f32) -> Self::V {
@@ -108,7 +111,7 @@ impl Simd for Plain {
 const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::Avx2;
+pub(super) use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -126,6 +129,7 @@ mod x86 {
     // and pointers are into arrays of sixteen. No closures: they would be functions that do not know the instructions.
     impl Simd for Avx2 {
         type V = [__m256; 2];
+        const ROWS: usize = 6;
 
         #[inline(always)]
         fn splat(x: f32) -> Self::V {
@@ -211,6 +215,72 @@ mod x86 {
             }
         }
     }
+
+    /// The same with AVX-512.
+    #[derive(Debug, Clone, Copy)]
+    pub(in super::super) struct Avx512;
+
+    impl Simd for Avx512 {
+        type V = __m512;
+        const ROWS: usize = 12;
+
+        #[inline(always)]
+        fn splat(x: f32) -> Self::V {
+            // SAFETY: above.
+            unsafe { _mm512_set1_ps(x) }
+        }
+
+        #[inline(always)]
+        fn load(from: &[f32; WIDTH]) -> Self::V {
+            // SAFETY: above.
+            unsafe { _mm512_loadu_ps(from.as_ptr()) }
+        }
+
+        #[inline(always)]
+        fn store(v: Self::V, to: &mut [f32; WIDTH]) {
+            // SAFETY: above.
+            unsafe { _mm512_storeu_ps(to.as_mut_ptr(), v) }
+        }
+
+        #[inline(always)]
+        fn add(a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: above.
+            unsafe { _mm512_add_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn mul(a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: above.
+            unsafe { _mm512_mul_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+            // SAFETY: above.
+            unsafe { _mm512_fmadd_ps(a, b, c) }
+        }
+
+        #[inline(always)]
+        fn of_f16(from: &[f16; WIDTH]) -> Self::V {
+            // SAFETY: above.
+            unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
+        }
+
+        #[inline(always)]
+        fn of_bf16(from: &[bf16; WIDTH]) -> Self::V {
+            // SAFETY: above.
+            unsafe {
+                let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.as_ptr().cast()));
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+            }
+        }
+
+        #[inline(always)]
+        fn of_i8(from: &[i8; WIDTH]) -> Self::V {
+            // SAFETY: above.
+            unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
+        }
+    }
 }
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
@@ -230,6 +300,7 @@ mod wasm {
 
     impl Simd for Simd128 {
         type V = [v128; 4];
+        const ROWS: usize = 6;
 
         #[inline(always)]
         fn splat(x: f32) -> Self::V {
