@@ -8,6 +8,7 @@ use candle_core::quantized::GgmlDType;
 
 use crate::audio::{CHUNK_LENGTH, FRAMES_PER_SECOND, N_FRAMES, SAMPLE_RATE};
 use crate::dims::ModelDimensions;
+use crate::kernels::{Kept, Written};
 use crate::options::TranscribeOptions;
 use crate::timing::LOGIT_ROWS;
 use crate::weights::{Checkpoint, Encoding, Matrices};
@@ -15,8 +16,10 @@ use crate::weights::{Checkpoint, Encoding, Matrices};
 /// Program, allocator, threads and tokenizer: 12 MB of code and about 18 MB besides, measured on Linux; what the
 /// allocator keeps makes it 5 to 70 MB from one model to the next.
 const PROGRAM: f64 = 30e6;
-/// CUDA context, kernels and cuBLAS's workspace. Not measured yet: NVIDIA's usual 300 to 500 MB.
-const GPU_PROGRAM: f64 = 450e6;
+/// CUDA context, kernels and cuBLAS's workspace, measured on an H100 with driver 580.
+const GPU_PROGRAM: f64 = 795e6;
+/// What the driver's pool holds of a GPU's memory against what is in use of it, measured there too.
+const POOL: f64 = 1.12;
 /// Attention scores that exist at once where there is no kernel for attention: 2^26, `kernels::attention`.
 const MOST_SCORES: f64 = 67_108_864.0;
 
@@ -62,6 +65,16 @@ pub struct PerNumber {
 }
 
 impl PerNumber {
+    /// Of matrices that are made `Q8_0` of floats.
+    pub fn made(processor: Processor) -> Self {
+        let q8_0 = GgmlDType::Q8_0;
+        let each = match (processor, Kept::of([Written::Blocks(q8_0)])) {
+            (Processor::Cpu, Some(kept)) => kept.bytes_per_number(),
+            _ => q8_0.type_size() as f64 / q8_0.block_size() as f64,
+        };
+        Self { linear: each, embedding: each }
+    }
+
     /// Of a checkpoint's matrices once they are loaded so; none if they become `dtype` like everything else.
     pub fn of(
         checkpoint: &Checkpoint,
@@ -75,7 +88,7 @@ impl PerNumber {
                 Processor::Cpu if dtype == DType::F32 => checkpoint.kept(stored, matrices),
                 _ => (matrices == Matrices::Blocks).then(|| match stored.encoding {
                     Encoding::Blocks(blocks) => blocks.type_size() as f64 / blocks.block_size() as f64,
-                    _ => GgmlDType::Q8_0.type_size() as f64 / GgmlDType::Q8_0.block_size() as f64,
+                    _ => Self::made(processor).linear,
                 }),
             }
         };
@@ -182,6 +195,7 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
     let d = Sizes::of(dims);
     let gpu = usage.processor == Processor::Gpu;
     let size = usage.dtype.size_in_bytes() as f64;
+    let pool = if gpu { POOL } else { 1.0 };
     let n_audio = usage.n_audio as f64;
     let rows = n_audio * usage.n_group as f64;
     // Encoded audio of the batch, the unit of most of what follows: (n_audio, n_audio_ctx, n_state).
@@ -201,11 +215,11 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
 
     Estimate {
         program: if gpu { GPU_PROGRAM } else { PROGRAM } as u64,
-        weights: weights(&d, usage) as u64,
+        weights: (pool * weights(&d, usage)) as u64,
         // Query, key and value become one matrix, for a moment beside the three.
         loading: usage.held_by_loading + (3.0 * d.n_state * d.n_state * size) as u64,
         recording: if gpu { 0 } else { recording(&d, usage.seconds) as u64 },
-        encoder: encoder(&d, usage, unit) as u64,
+        encoder: (pool * encoder(&d, usage, unit)) as u64,
         // The encoder's output, and keys and values for each layer.
         features: (unit * (1.0 + 2.0 * d.n_text_layer)) as u64,
         cache: (rows * cache(n_ctx)) as u64,

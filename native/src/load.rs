@@ -75,10 +75,16 @@ pub fn load_files(files: &ModelFiles, device: &Device, numbers: Numbers) -> Resu
 /// # Errors
 /// As [`load`].
 pub fn load_parts(files: &ModelFiles, device: &Device, numbers: Numbers) -> Result<(Whisper, Tokenizer)> {
-    let Opened { checkpoint, dims, alignment_heads, tokenizer } = open(files)?;
-    let weights = Weights::from_checkpoint(checkpoint, numbers.dtype.unwrap_or(DType::F32), device)
-        .with_matrices(numbers.matrices);
-    Ok((Whisper::load(dims, alignment_heads, &weights)?, tokenizer))
+    let Described { checkpoint, dims, alignment_heads } = describe(files)?;
+    let checkpoint = Arc::new(checkpoint);
+    let dtype = numbers.dtype.unwrap_or(DType::F32);
+    let weights = Weights::from_checkpoint(checkpoint.clone(), dtype, device).with_matrices(numbers.matrices);
+    // Side by side: a vocabulary takes as long as the weights of a small model.
+    let (model, tokenizer) = rayon::join(
+        || Whisper::load(dims.clone(), alignment_heads, &weights),
+        || tokenizer(files, &checkpoint, dims.n_vocab),
+    );
+    Ok((model?, tokenizer?))
 }
 
 /// Reads what describes a model, its weights mapped into memory.
@@ -115,14 +121,17 @@ pub fn describe(files: &ModelFiles) -> Result<Described> {
 /// As [`load`].
 pub fn open(files: &ModelFiles) -> Result<Opened> {
     let Described { checkpoint, dims, alignment_heads } = describe(files)?;
-    let n_vocab = dims.n_vocab;
-    let tokenizer = match (checkpoint.vocabulary(), &files.tokenizer, &files.vocabulary) {
+    let tokenizer = tokenizer(files, &checkpoint, dims.n_vocab)?;
+    Ok(Opened { checkpoint: Arc::new(checkpoint), dims, alignment_heads, tokenizer })
+}
+
+fn tokenizer(files: &ModelFiles, checkpoint: &Checkpoint, n_vocab: usize) -> Result<Tokenizer> {
+    Ok(match (checkpoint.vocabulary(), &files.tokenizer, &files.vocabulary) {
         (Some(tokens), _, _) => Tokenizer::from_tokens(tokens, n_vocab)?,
         (None, Some(path), _) => Tokenizer::from_json(&read(path)?, n_vocab)?,
         (None, None, Some(path)) => Tokenizer::from_vocabulary(&read(path)?, n_vocab)?,
         (None, None, None) => Tokenizer::built_in(n_vocab)?,
-    };
-    Ok(Opened { checkpoint: Arc::new(checkpoint), dims, alignment_heads, tokenizer })
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

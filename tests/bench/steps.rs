@@ -1,5 +1,6 @@
-//! `cargo run --release --example steps -- MODEL_FOLDER [THREADS]`: CPU and wall time of each part of a window, best
-//! of some turns, and of a decoded token at several positions, which must not grow with the position.
+//! `cargo run --release --example steps -- MODEL_FOLDER [THREADS [plain|avx2|avx512]]`: CPU and wall time of each part
+//! of a window, best of some turns, of a decoded token at several positions, which must not grow with the position, and
+//! of the encoder's kernels, with the instructions named or all that the processor has.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::time::Instant;
 use anyhow::Context;
 use candle_core::{Device, Tensor};
 use candle_whisper_core::audio::Waveform;
+use candle_whisper_core::kernels::{self, Convolution, Level, Panels, Part};
 use candle_whisper_core::mel::LogMel;
 use candle_whisper_core::model::Model;
 
@@ -39,6 +41,14 @@ fn main() -> anyhow::Result<()> {
     let folder = args.next().context("usage: steps MODEL_FOLDER [THREADS]")?;
     let threads = args.next().map_or(Ok(0), |n| n.parse())?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global()?;
+    let level = match args.next().as_deref() {
+        None => kernels::level(),
+        Some("plain") => kernels::limit(Level::Plain),
+        Some("avx2") => kernels::limit(Level::Avx2),
+        Some("avx512") => kernels::limit(Level::Avx512),
+        Some(other) => anyhow::bail!("`{other}` is none of plain, avx2 and avx512"),
+    };
+    println!("{level:?}");
     let whisper = candle_whisper::preload_model(&folder)?;
     let model: &dyn Model = whisper.model();
     let dims = model.dims();
@@ -71,5 +81,16 @@ fn main() -> anyhow::Result<()> {
         let step = time(30, || Ok(model.project(&model.decode(&one, &xa, &mut cache)?.squeeze(1)?)?))?;
         show(&format!("a token at position {position}"), step);
     }
+
+    let n = dims.n_state;
+    let random = |shape: &[usize]| Tensor::rand(-1f32, 1f32, shape, &Device::Cpu);
+    let (x, frames) = (random(&[1, 1500, n])?, random(&[1, 3000, n])?);
+    let linear = Panels::new(n, &[Part::of(&random(&[4 * n, n])?)?], &vec![0.5; 4 * n])?;
+    let convolution = Convolution::new(&random(&[n, n, 3])?, &random(&[n])?, 2)?.context("no convolution")?;
+    show("linear, n to 4n", time(5, || Ok(linear.forward(&x)?))?);
+    show("linear, n to 4n, gelu", time(5, || Ok(linear.forward_gelu(&x)?))?);
+    show("convolution 2, gelu", time(5, || Ok(convolution.forward_gelu(&frames)?))?);
+    let heads = dims.n_audio_head;
+    show("attention of the encoder", time(5, || Ok(kernels::attention(&x, &x, &x, heads, false)?))?);
     Ok(())
 }

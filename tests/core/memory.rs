@@ -111,3 +111,50 @@ fn the_candidates_are_the_most_that_any_temperature_has() {
     assert_eq!(usage(options(None, None, &[0.0])).n_alignment_heads, 0);
     assert!(usage(options(None, None, &[0.0])).prompted);
 }
+
+/// What networks of zeros took on an H100 (driver 580, CUDA 13.0), in MB: the most that the driver said was in use while a
+/// window or several were encoded and 224 tokens decoded (`tests/bench/gpu_memory.rs`), 2026-11-23.
+/// (shape, type, windows, rows of each, MB)
+const ON_A_GPU: [(&str, &str, usize, usize, u64); 30] = [
+    ("tiny", "f32", 1, 1, 1091),
+    ("tiny", "f16", 1, 1, 1022),
+    ("tiny", "f16", 1, 5, 1022),
+    ("tiny", "f16", 8, 1, 1861),
+    ("tiny", "f16", 32, 1, 2129),
+    ("base", "f32", 1, 1, 1293),
+    ("base", "f16", 1, 1, 1156),
+    ("base", "f16", 1, 5, 1089),
+    ("base", "f16", 8, 1, 1962),
+    ("base", "f16", 32, 1, 2333),
+    ("small", "f32", 1, 1, 2165),
+    ("small", "f16", 1, 1, 1660),
+    ("small", "f16", 1, 5, 1660),
+    ("small", "f16", 8, 1, 2364),
+    ("small", "f16", 32, 1, 3606),
+    ("medium", "f32", 1, 1, 4581),
+    ("medium", "f16", 1, 1, 2935),
+    ("medium", "f16", 1, 5, 2935),
+    ("medium", "f16", 8, 1, 3841),
+    ("medium", "f16", 32, 1, 8203),
+    ("turbo", "f32", 1, 1, 4849),
+    ("turbo", "f16", 1, 1, 3136),
+    ("turbo", "f16", 1, 5, 3136),
+    ("turbo", "f16", 8, 1, 3707),
+    ("turbo", "f16", 32, 1, 5015),
+    ("large-v3", "f32", 1, 1, 8138),
+    ("large-v3", "f16", 1, 1, 4814),
+    ("large-v3", "f16", 1, 5, 4814),
+    ("large-v3", "f16", 8, 1, 6525),
+    ("large-v3", "f16", 32, 1, 13639),
+];
+
+#[test]
+fn the_estimate_is_within_a_tenth_of_what_was_measured_on_a_gpu() {
+    for (name, dtype, n_audio, n_group, measured) in ON_A_GPU {
+        let dtype = if dtype == "f32" { DType::F32 } else { DType::F16 };
+        let usage = Usage { processor: Processor::Gpu, dtype, n_audio, n_group, ..Usage::default() };
+        let off = peak(name, usage) as f64 / 1e6 / measured as f64 - 1.0;
+        println!("{name} {dtype:?} {n_audio} {n_group}: {:+.1} %", 100.0 * off);
+        assert!(off.abs() < 0.1, "{name} {dtype:?} {n_audio} {n_group}: {off}");
+    }
+}

@@ -258,7 +258,7 @@ fn models_info_says_what_a_model_is_and_needs() {
     assert_eq!(line("languages"), "1");
     assert_eq!(line("alignment heads"), "1.0 2.0 2.5 3.0 3.1 3.2 3.3 3.4");
     assert!(line("stored as").ends_with("MB in Q8_0, Q5_0, F16, F32"), "{stdout}");
-    for row in ["cpu f32", "cuda f32", "cuda f16", "cuda bf16"] {
+    for row in ["cpu f32", "cpu quantised", "cuda f32", "cuda f16", "cuda bf16", "cuda quantised"] {
         assert_eq!(line(row).matches("MB").count() + line(row).matches("GB").count(), 3, "{stdout}");
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use candle_core::DType;
 use candle_whisper_core::dims::{Head, ModelDimensions, alignment_heads};
-use candle_whisper_core::memory::{Processor, Usage, dims_of, estimate, n_parameters};
-use candle_whisper_core::weights::Checkpoint;
+use candle_whisper_core::memory::{PerNumber, Processor, Usage, dims_of, estimate, n_parameters};
+use candle_whisper_core::weights::{Checkpoint, Matrices};
 use serde::{Serialize, Serializer};
 
 use crate::hub::Wish;
@@ -93,7 +93,7 @@ impl Serialize for Dims {
 pub struct Row {
     /// `cpu`, for the machine's memory, or `cuda`, for the GPU's.
     pub device: &'static str,
-    /// What it computes in.
+    /// What it computes in, or `quantised`.
     pub dtype: &'static str,
     /// Greedy decoding.
     pub greedy: u64,
@@ -149,6 +149,9 @@ impl Info {
             file_dtypes: dtypes(&checkpoint),
             alignment_heads,
             files: files.weights,
+            memory: rows(&dims, |matrices, processor, dtype| {
+                PerNumber::of(&checkpoint, matrices, processor, dtype)
+            }),
             ..Self::of_sizes(&dims)?
         })
     }
@@ -169,25 +172,34 @@ impl Info {
             file_dtypes: Vec::new(),
             languages: if dims.is_multilingual() { dims.num_languages() } else { 1 },
             alignment_heads: alignment_heads(dims, None)?,
-            memory: rows(dims),
+            memory: rows(dims, |matrices, processor, _| match matrices {
+                Matrices::Floats => None,
+                Matrices::Blocks => Some(PerNumber::made(processor)),
+            }),
             bytes_per_hour: recording(3600.0),
         })
     }
 }
 
-fn rows(dims: &ModelDimensions) -> Vec<Row> {
+fn rows(
+    dims: &ModelDimensions,
+    matrices: impl Fn(Matrices, Processor, DType) -> Option<PerNumber>,
+) -> Vec<Row> {
     let kinds = [
-        (Processor::Cpu, DType::F32),
-        (Processor::Gpu, DType::F32),
-        (Processor::Gpu, DType::F16),
-        (Processor::Gpu, DType::BF16),
+        (Processor::Cpu, DType::F32, Matrices::Floats),
+        (Processor::Cpu, DType::F32, Matrices::Blocks),
+        (Processor::Gpu, DType::F32, Matrices::Floats),
+        (Processor::Gpu, DType::F16, Matrices::Floats),
+        (Processor::Gpu, DType::BF16, Matrices::Floats),
+        (Processor::Gpu, DType::F16, Matrices::Blocks),
     ];
-    let row = |(processor, dtype): (Processor, DType)| {
-        let usage = Usage { processor, dtype, ..Usage::default() };
+    let row = |(processor, dtype, kind): (Processor, DType, Matrices)| {
+        let usage =
+            Usage { processor, dtype, matrices: matrices(kind, processor, dtype), ..Usage::default() };
         let peak = |n_group, n_audio| estimate(dims, &Usage { n_group, n_audio, ..usage }).peak();
         Row {
             device: if processor == Processor::Cpu { "cpu" } else { "cuda" },
-            dtype: dtype.as_str(),
+            dtype: if kind == Matrices::Blocks { "quantised" } else { dtype.as_str() },
             greedy: peak(1, 1),
             beam_5: peak(5, 1),
             beam_5_batch_8: peak(5, 8),
