@@ -10,14 +10,12 @@ use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Sha
 
 use super::pack::{Part, pack};
 use super::shared::SharedOut;
-use super::simd::{Simd, WIDTH};
+use super::simd::{MOST_ROWS, Simd, WIDTH};
 use super::store::{LONGEST_BLOCK, Steps, Store, View};
 use super::{contiguous, math, pool, values_mut};
 
-/// Rows of `x` in a tile.
-const ROWS: usize = 6;
 /// Rows of `x` that one thread takes at once: with `STEPS` of each they stay in the second-level cache.
-const BLOCK: usize = 16 * ROWS;
+const BLOCK: usize = 16 * MOST_ROWS;
 /// Steps over k that a panel is read for at once: it stays in the first-level cache. A multiple of a block's.
 const STEPS: usize = 448;
 /// Multiplications below which a piece of work is not worth handing to another thread.
@@ -279,12 +277,12 @@ vectorised!(fn unpack(store: &Store, from: usize, to: usize, out: &mut [[f32; WI
 /// `out` must be valid for `m` rows, and `x` must have them, as long as the panel.
 #[inline(always)]
 unsafe fn tiles<S: Simd>(x: Rows<'_>, m: usize, panel: &[[f32; WIDTH]], out: Place, end: End<'_>) {
-    for row in (0..m).step_by(ROWS) {
+    for row in (0..m).step_by(S::ROWS) {
         let x = Rows { values: &x.values[row * x.stride..], stride: x.stride };
         // SAFETY: by this function's contract.
         unsafe {
             let out = Place { at: out.at.add(row * out.stride), ..out };
-            match m - row {
+            match (m - row).min(S::ROWS) {
                 1 => tile::<1, S, _>(x, panel, out, end),
                 2 => tile::<2, S, _>(x, panel, out, end),
                 3 => tile::<3, S, _>(x, panel, out, end),
@@ -369,22 +367,32 @@ fn stored<S: Simd>(v: S::V) -> [f32; WIDTH] {
     out
 }
 
-/// One row by a panel, in four sums that do not wait for each other.
+/// One row by a panel, in sums that do not wait for each other.
 #[inline(always)]
 fn one<S: Simd, P: Steps>(x: &[f32], panel: P) -> [f32; WIDTH] {
-    let mut sums = [S::splat(0.0); 4];
-    let (fours, rest) = x.as_chunks::<4>();
-    for (i, x) in fours.iter().enumerate() {
+    match S::CHAINS {
+        2 => chains::<2, S, P>(x, panel),
+        _ => chains::<4, S, P>(x, panel),
+    }
+}
+
+#[inline(always)]
+fn chains<const N: usize, S: Simd, P: Steps>(x: &[f32], panel: P) -> [f32; WIDTH] {
+    let mut sums = [S::splat(0.0); N];
+    let (whole, rest) = x.as_chunks::<N>();
+    for (i, x) in whole.iter().enumerate() {
         for (u, sum) in sums.iter_mut().enumerate() {
             // SAFETY: `x` was cut to the panel's length.
-            let w = unsafe { panel.at::<S>(4 * i + u) };
+            let w = unsafe { panel.at::<S>(N * i + u) };
             *sum = S::mul_add(S::splat(x[u]), w, *sum);
         }
     }
     for (i, x) in rest.iter().enumerate() {
         // SAFETY: as above.
-        let w = unsafe { panel.at::<S>(4 * fours.len() + i) };
+        let w = unsafe { panel.at::<S>(N * whole.len() + i) };
         sums[0] = S::mul_add(S::splat(*x), w, sums[0]);
     }
-    stored::<S>(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])))
+    let (first, second) = sums.split_at(N / 2);
+    let half = |sums: &[S::V]| sums.iter().skip(1).fold(sums[0], |a, b| S::add(a, *b));
+    stored::<S>(S::add(half(first), half(second)))
 }
