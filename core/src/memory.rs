@@ -12,9 +12,9 @@ use crate::options::TranscribeOptions;
 use crate::timing::LOGIT_ROWS;
 use crate::weights::{Checkpoint, Encoding, Matrices};
 
-/// Program, allocator, threads and tokenizer: 12 MB of code and about 22 MB besides, measured on Linux; what the
+/// Program, allocator, threads and tokenizer: 12 MB of code and about 18 MB besides, measured on Linux; what the
 /// allocator keeps makes it 5 to 70 MB from one model to the next.
-const PROGRAM: f64 = 34e6;
+const PROGRAM: f64 = 30e6;
 /// CUDA context, kernels and cuBLAS's workspace. Not measured yet: NVIDIA's usual 300 to 500 MB.
 const GPU_PROGRAM: f64 = 450e6;
 /// Attention scores that exist at once where there is no kernel for attention: 2^26, `kernels::attention`.

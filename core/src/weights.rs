@@ -249,18 +249,44 @@ impl Weights {
         };
         let floats = |parts: &[Part<'_>]| parts.iter().any(|part| matches!(part.written, Written::Floats(_)));
         let whole_blocks = n_in.is_multiple_of(GgmlDType::Q8_0.block_size());
-        Ok(match parts {
-            Some(parts) if !(self.matrices == Matrices::Blocks && whole_blocks && floats(&parts)) => parts,
-            _ => {
-                let tensor = here.tensor(&shape, "weight")?;
-                if self.matrices == Matrices::Floats || !whole_blocks {
-                    return Ok(vec![Part::of(&tensor)?]);
-                }
-                let blocks = QTensor::quantize(&tensor, GgmlDType::Q8_0)?;
-                let bytes = Cow::Owned(blocks.data()?.into_owned());
-                vec![Part { n: n_out, written: Written::Blocks(GgmlDType::Q8_0), bytes }]
+        match parts {
+            Some(parts) if !(self.matrices == Matrices::Blocks && whole_blocks && floats(&parts)) => {
+                Ok(parts)
             }
-        })
+            _ if self.matrices == Matrices::Floats || !whole_blocks => {
+                Ok(vec![Part::of(&here.tensor(&shape, "weight")?)?])
+            }
+            _ => {
+                let written = Written::Blocks(GgmlDType::Q8_0);
+                Ok(vec![Part { n: n_out, written, bytes: Cow::Owned(here.quantised(n_in, n_out)?) }])
+            }
+        }
+    }
+
+    /// `weight` (n_out, n_in) as the bytes of Q8_0, made of some rows at a time.
+    fn quantised(&self, n_in: usize, n_out: usize) -> Result<Vec<u8>> {
+        /// Numbers in f32 that exist at once.
+        const ONCE: usize = 1 << 20;
+        let quantise = |floats: &Tensor| QTensor::quantize(floats, GgmlDType::Q8_0);
+        let stored = match &self.store {
+            Store::File(checkpoint) => {
+                let stored = checkpoint.get(&self.full("weight"));
+                stored.filter(|stored| stored.shape == [n_out, n_in]).map(|stored| (checkpoint, stored))
+            }
+            _ => None,
+        };
+        let Some((checkpoint, stored)) = stored else {
+            return Ok(quantise(&self.tensor(&[n_out, n_in], "weight")?)?.data()?.into_owned());
+        };
+        let mut bytes = Vec::new();
+        let step = (ONCE / n_in).max(1);
+        for first in (0..n_out).step_by(step) {
+            let rows = stored.rows(first..(first + step).min(n_out));
+            let rows =
+                rows.ok_or_else(|| Error::Weights(format!("`{}` has no rows", self.full("weight"))))?;
+            bytes.extend_from_slice(&quantise(&checkpoint.tensor(&rows, DType::F32, &Device::Cpu)?)?.data()?);
+        }
+        Ok(bytes)
     }
 
     /// `weight` (n_out, n_in) as floats or as blocks, on another device.

@@ -86,8 +86,8 @@ fn panels_refuse_what_does_not_fit() {
     assert!(panels.forward_add(&tensor(vec![0.0; 6], &[2, 3]), tensor(vec![0.0; 6], &[2, 3])).is_err());
     assert!(panels.rows(&Tensor::new(&[2u32], &Device::Cpu).unwrap()).is_err());
     let blocks = Part { n: 1, written: Written::Blocks(GgmlDType::Q8_0), bytes: vec![0; 34].into() };
-    assert!(Panels::new(32, &[blocks.clone()], &[]).is_ok());
-    assert!(Panels::new(64, &[blocks.clone()], &[]).is_err());
+    assert!(Panels::new(32, std::slice::from_ref(&blocks), &[]).is_ok());
+    assert!(Panels::new(64, std::slice::from_ref(&blocks), &[]).is_err());
     let floats = Part::of(&tensor(vec![0.0; 32], &[1, 32])).unwrap();
     assert!(Panels::new(32, &[blocks, floats], &[]).is_err(), "blocks beside floats");
 }
@@ -142,7 +142,7 @@ fn panels_hold_the_numbers_that_were_written() {
         let ids: Vec<u32> = (0..n as u32).rev().collect();
         for (part, numbers) in written(&w) {
             let what = format!("{:?}", part.written);
-            let panels = Panels::new(k, &[part.clone()], &[]).unwrap();
+            let panels = Panels::new(k, std::slice::from_ref(&part), &[]).unwrap();
             let rows = panels.rows(&Tensor::new(ids.as_slice(), &Device::Cpu).unwrap()).unwrap();
             let expected =
                 numbers.index_select(&Tensor::new(ids.as_slice(), &Device::Cpu).unwrap(), 0).unwrap();

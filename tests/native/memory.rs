@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use candle_core::DType;
+use candle_whisper::load::{ModelFiles, describe};
 use candle_whisper::memory::{Bytes, Fit, Memory, compare};
 use candle_whisper_core::dims::ModelDimensions;
-use candle_whisper_core::memory::{Processor, SHAPES, Usage, estimate};
+use candle_whisper_core::memory::{PerNumber, Processor, SHAPES, Usage, estimate};
+use candle_whisper_core::weights::Matrices;
 
 use crate::cli::program;
 use crate::data;
@@ -47,9 +49,11 @@ fn measured(model: &Path, typed: &[&str]) -> u64 {
 /// Estimate and measurement, a tenth apart at most.
 #[cfg(target_os = "linux")]
 fn near(name: &str, model: &Path, usage: Usage, typed: &[&str]) {
-    let config = fs::read(model.join("config.json")).unwrap();
-    let dims = ModelDimensions::from_json(&config).unwrap();
-    let estimated = estimate(&dims, &Usage { seconds: 11.0, ..usage }).peak();
+    let described = describe(&ModelFiles::in_folder(model).unwrap()).unwrap();
+    let kind = if typed.contains(&"quantised") { Matrices::Blocks } else { Matrices::Floats };
+    let matrices = PerNumber::of(&described.checkpoint, kind, Processor::Cpu, DType::F32);
+    let usage = Usage { seconds: 11.0, matrices, ..usage };
+    let estimated = estimate(&described.dims, &usage).peak();
     let measured = measured(model, typed);
     let off = estimated as f64 / measured as f64 - 1.0;
     println!("{name}: estimated {}, measured {}, {:+.1} %", Bytes(estimated), Bytes(measured), 100.0 * off);
@@ -70,9 +74,9 @@ fn the_estimate_is_within_a_tenth_of_the_peak() {
         near(&format!("{name}, beam 5"), &model, Usage { n_group: 5, ..plain }, &["--beam_size", "5"]);
     }
     let bundled = data::tests().join("../native/models/tiny.en");
-    let held_by_loading = fs::metadata(bundled.join("model.gguf")).unwrap().len();
-    let quantised = Usage { held_by_loading, ..Usage::default() };
-    near("tiny.en, quantised", &bundled, quantised, &GREEDY);
+    near("tiny.en, bundled", &bundled, Usage::default(), &GREEDY);
+    let quantised = ["--beam_size", "None", "--dtype", "quantised"];
+    near("base, quantised", &data::tests().join("models/base"), Usage::default(), &quantised);
 }
 
 /// A model of these sizes that hears nothing and ends at once: its weights are zero, which takes no place on the disk,
@@ -233,7 +237,7 @@ fn a_model_that_can_never_fit_is_refused_before_it_is_loaded() {
     assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(stderr.starts_with("error: could not load `"), "{stderr}");
-    assert!(stderr.contains(": the model needs about 30"), "{stderr}");
+    assert!(stderr.contains(": the model needs about 8953 GB"), "{stderr}");
     assert!(stderr.contains("a model of the size of"), "{stderr}");
 }
 

@@ -357,7 +357,12 @@ pub(super) unsafe fn sums<const M: usize, S: Simd, P: Steps>(x: Rows<'_>, panel:
             *sum = S::mul_add(S::splat(x), w, *sum);
         }
     }
-    sums.map(|sum| stored::<S>(sum))
+    // Not `map`: its closure would be a function that does not know the processor's instructions.
+    let mut out = [[0f32; WIDTH]; M];
+    for (out, sum) in out.iter_mut().zip(sums) {
+        S::store(sum, out);
+    }
+    out
 }
 
 #[inline(always)]
@@ -392,7 +397,13 @@ fn chains<const N: usize, S: Simd, P: Steps>(x: &[f32], panel: P) -> [f32; WIDTH
         let w = unsafe { panel.at::<S>(N * whole.len() + i) };
         sums[0] = S::mul_add(S::splat(*x), w, sums[0]);
     }
-    let (first, second) = sums.split_at(N / 2);
-    let half = |sums: &[S::V]| sums.iter().skip(1).fold(sums[0], |a, b| S::add(a, *b));
-    stored::<S>(S::add(half(first), half(second)))
+    // Pairs first; no closures, see `simd`.
+    let mut left = N;
+    while left > 1 {
+        left /= 2;
+        for i in 0..left {
+            sums[i] = S::add(sums[2 * i], sums[2 * i + 1]);
+        }
+    }
+    stored::<S>(sums[0])
 }

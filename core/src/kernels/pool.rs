@@ -29,11 +29,11 @@ pub fn threads() -> usize {
 }
 
 /// Calls `work` once for every task below `tasks`, several at a time.
-pub(crate) fn each(tasks: usize, work: impl Fn(usize) + Sync) {
+pub(crate) fn each(tasks: usize, work: impl Fn(usize) + Sync + Send) {
     match INSTALLED.get() {
         _ if tasks < 2 => (0..tasks).for_each(work),
         Some(pool) => pool.run(tasks, &|_, task| work(task)),
-        None => (0..tasks).into_par_iter().for_each(|task| work(task)),
+        None => (0..tasks).into_par_iter().for_each(work),
     }
 }
 

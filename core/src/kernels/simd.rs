@@ -129,7 +129,7 @@ mod x86 {
     pub(in super::super) struct Avx2;
 
     // SAFETY of all below: `vectorised` calls what is written over this only where the processor has the instructions,
-    // and pointers are into arrays of sixteen.
+    // and pointers are into arrays of sixteen. No closures: they would be functions that do not know the instructions.
     impl Simd for Avx2 {
         type V = [__m256; 2];
         const ROWS: usize = MOST_ROWS;
@@ -186,10 +186,12 @@ mod x86 {
             let from = from.as_ptr().cast::<__m128i>();
             // SAFETY: above.
             unsafe {
-                [from, from.add(1)].map(|from| {
-                    let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(from));
-                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
-                })
+                let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(from));
+                let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.add(1)));
+                [
+                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(low)),
+                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(high)),
+                ]
             }
         }
 
@@ -197,8 +199,12 @@ mod x86 {
         fn of_i8(from: &[i8; WIDTH]) -> Self::V {
             // SAFETY: above.
             unsafe {
-                let all = _mm_loadu_si128(from.as_ptr().cast());
-                [all, _mm_srli_si128::<8>(all)].map(|eight| _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight)))
+                let low = _mm_loadu_si128(from.as_ptr().cast());
+                let high = _mm_srli_si128::<8>(low);
+                [
+                    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low)),
+                    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high)),
+                ]
             }
         }
 
