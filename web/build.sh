@@ -2,7 +2,7 @@
 # web/build.sh
 #
 # Builds the npm package `candle-whisper` into web/pkg, ready for `npm publish`, and puts it beside the page as www/pkg.
-# Tools are fetched once: wasm-bindgen of the version in Cargo.lock, TypeScript and binaryen of web/package-lock.json's.
+# Tools are fetched once: wasm-bindgen of the version in Cargo.lock, TypeScript of web/tools/package-lock.json's.
 # CARGO_TARGET_DIR goes for another target folder than target/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,12 +18,11 @@ cargo build --release --package candle-whisper-web --target wasm32-unknown-unkno
 
 rm -rf web/pkg
 mkdir -p web/pkg
-"$bindgen" --target web --out-dir web/pkg "$target/wasm32-unknown-unknown/release/candle_whisper_web.wasm"
-# Features one by one: with all of them browsers refuse the module.
-web/tools/node_modules/.bin/wasm-opt -O2 --enable-simd --enable-bulk-memory --enable-sign-ext --enable-mutable-globals \
-  --enable-nontrapping-float-to-int --enable-reference-types --enable-multivalue \
-  web/pkg/candle_whisper_web_bg.wasm -o web/pkg/optimised.wasm
-mv web/pkg/optimised.wasm web/pkg/candle_whisper_web_bg.wasm
+linked=$target/wasm32-unknown-unknown/release/candle_whisper_web.wasm
+node web/tools/tls-align.mjs "$linked" "${linked%.wasm}.aligned.wasm"
+# Without names: half a megabyte. wasm-opt makes what is sent no smaller, and takes minutes.
+"$bindgen" --target web --remove-name-section --remove-producers-section --out-name candle_whisper_web --out-dir web/pkg \
+  "${linked%.wasm}.aligned.wasm"
 rm -f web/pkg/.gitignore
 cp web/js/*.js web/package.json LICENSE web/pkg/
 cp web/README.md web/pkg/README.md

@@ -1,5 +1,7 @@
 // Browsers and Node: workers, and bytes that are read at once.
 
+import { CandleWhisperError } from "./errors.js";
+
 /** @typedef {{size: number, read: (offset: number, length: number) => Uint8Array, close: () => void}} Source */
 
 /** @typedef {{post: (message: unknown, transfer?: Transferable[]) => void, terminate: () => void, hold: (busy: boolean) => void}} WorkerHandle */
@@ -21,19 +23,50 @@ const node = (name) => import(/* @vite-ignore */ /* webpackIgnore: true */ `node
  * @returns {Promise<WorkerHandle>}
  */
 export async function startWorker(onMessage, onDeath) {
-  if (isNode) {
-    const { Worker } = await node("worker_threads");
-    const worker = new Worker(new URL("./worker.js", import.meta.url));
-    worker.on("message", onMessage);
-    worker.on("error", (/** @type {Error} */ error) => onDeath(error.message));
-    worker.unref();
-    return {
-      post: (message, transfer = []) => worker.postMessage(message, transfer),
-      terminate: () => void worker.terminate(),
-      hold: (busy) => (busy ? worker.ref() : worker.unref()),
-    };
-  }
+  if (isNode) return nodeWorker(new URL("./worker.js", import.meta.url), onMessage, onDeath);
+  // Bundlers know a worker by these very words.
   const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "candle-whisper" });
+  return browserWorker(worker, onMessage, onDeath);
+}
+
+/**
+ * In the worker: starts one that helps.
+ * @param {(message: any) => void} onMessage
+ * @param {(words: string) => void} onDeath
+ * @returns {Promise<WorkerHandle>}
+ */
+export async function startHelper(onMessage, onDeath) {
+  if (isNode) return nodeWorker(new URL("./helper.js", import.meta.url), onMessage, onDeath);
+  const worker = new Worker(new URL("./helper.js", import.meta.url), { type: "module", name: "candle-whisper helper" });
+  return browserWorker(worker, onMessage, onDeath);
+}
+
+/**
+ * @param {URL} url
+ * @param {(message: any) => void} onMessage
+ * @param {(words: string) => void} onDeath
+ * @returns {Promise<WorkerHandle>}
+ */
+async function nodeWorker(url, onMessage, onDeath) {
+  const { Worker } = await node("worker_threads");
+  const worker = new Worker(url);
+  worker.on("message", onMessage);
+  worker.on("error", (/** @type {Error} */ error) => onDeath(error.message));
+  worker.unref();
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, transfer),
+    terminate: () => void worker.terminate(),
+    hold: (busy) => (busy ? worker.ref() : worker.unref()),
+  };
+}
+
+/**
+ * @param {Worker} worker
+ * @param {(message: any) => void} onMessage
+ * @param {(words: string) => void} onDeath
+ * @returns {WorkerHandle}
+ */
+function browserWorker(worker, onMessage, onDeath) {
   worker.onmessage = ({ data }) => onMessage(data);
   worker.onerror = (event) => onDeath(event.message || "the worker could not be started");
   return {
@@ -41,6 +74,22 @@ export async function startWorker(onMessage, onDeath) {
     terminate: () => worker.terminate(),
     hold: () => {},
   };
+}
+
+/** More threads than this gain little. */
+const MOST_THREADS = 8;
+
+/**
+ * How many threads to compute with: one where workers may not share memory.
+ * @param {number} [wanted] one per processor if not given
+ */
+export async function threads(wanted) {
+  if (wanted !== undefined && !(Number.isInteger(wanted) && wanted > 0)) {
+    throw new CandleWhisperError("bad-option", `option \`threads\` of load must be a positive integer, not ${wanted}`);
+  }
+  if (!isNode && !globalThis.crossOriginIsolated) return 1;
+  const processors = isNode ? (await node("os")).availableParallelism() : navigator.hardwareConcurrency;
+  return wanted ?? Math.min(processors || 1, MOST_THREADS);
 }
 
 /**

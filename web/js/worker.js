@@ -4,6 +4,7 @@
 import init, { Audio, Hash, Whisper, estimate, lastPanic } from "./candle_whisper_web.js";
 import { CandleWhisperError, aborted, asError } from "./errors.js";
 import { obtain } from "./fetch.js";
+import { startHelpers } from "./helpers.js";
 import { answer, source } from "./platform.js";
 
 /** @type {Whisper | null} */
@@ -25,9 +26,10 @@ const turn = () => new Promise((resolve) => setTimeout(resolve));
 
 /** @type {Record<string, (message: any, tell: (event: unknown) => void) => Promise<unknown>>} */
 const OPERATIONS = {
-  async open({ module, shared }) {
+  async open({ module, shared, threads }) {
     flag = shared ? new Int32Array(shared) : null;
-    await init({ module_or_path: module });
+    const { memory } = await init({ module_or_path: module });
+    if (threads > 1) await startHelpers(module, memory, threads - 1);
   },
 
   /** Fetches what is not there yet. */
@@ -36,7 +38,8 @@ const OPERATIONS = {
     const found = {};
     for (const [name, file] of Object.entries(files)) {
       found[name] = file.url ? await obtain(file, () => new Hash(), tell) : file;
-      if (name === "config") await checkMemory(found[name]);
+      // The least that it can be, before it is fetched.
+      if (name === "config") await checkMemory(found[name], 0);
     }
     return found;
   },
@@ -52,6 +55,7 @@ const OPERATIONS = {
     const [config, generation, tokenizer] = await Promise.all([files.config, files.generation_config, files.tokenizer].map(small));
     const weights = await source(files.weights);
     try {
+      await checkMemory(files.config, weights.size);
       whisper?.free();
       whisper = new Whisper(config, generation, tokenizer, weights.size, weights.read);
       return whisper.info();
@@ -114,12 +118,18 @@ function heard() {
   return given;
 }
 
-/** @param {Blob | string} config */
-async function checkMemory(config) {
-  if (typeof config === "string" || config.size === 0) return;
+/**
+ * @param {Blob | string | undefined} config
+ * @param {number} size bytes of the weights
+ */
+async function checkMemory(config, size) {
+  if (!config || typeof config === "string" || config.size === 0) return;
   let bytes = 0;
   try {
-    bytes = estimate(JSON.stringify({ dims: JSON.parse(await config.text()) })).bytes;
+    const dims = JSON.parse(await config.text());
+    // faster-whisper's has no sizes.
+    if ("suppress_ids" in dims) return;
+    bytes = estimate(JSON.stringify({ dims, size })).bytes;
   } catch (error) {
     throw asError(error, "model");
   }

@@ -39,6 +39,20 @@ test("the tokens are those of the native program on the same weights", async () 
   assert.match(transcript.text, /ask not what your country can do for you/);
 });
 
+test("any number of threads says the same", async () => {
+  const tokens = async (threads) => {
+    const other = await CandleWhisper.load({ models: at("native/models/"), threads });
+    const said = [];
+    for await (const event of other.transcribe(at("tests/data/long-72s.flac"), greedy)) if (event.type === "segment") said.push(event.segment.tokens);
+    other.dispose();
+    return said;
+  };
+  const alone = await tokens(1);
+  assert.ok(alone.length > 5);
+  assert.deepEqual(await tokens(3), alone);
+  await assert.rejects(CandleWhisper.load({ models: at("native/models/"), threads: 0 }), { code: "bad-option" });
+});
+
 test("events come in order, and the last one has everything", async () => {
   const events = await transcribed(await openAsBlob(jfk));
   const kinds = events.map((event) => event.type);
