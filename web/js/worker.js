@@ -36,10 +36,19 @@ const OPERATIONS = {
   async fetch({ files }, tell) {
     /** @type {Record<string, Blob | string>} */
     const found = {};
+    /** @type {object | null} */
+    let dims = null;
     for (const [name, file] of Object.entries(files)) {
-      found[name] = file.url ? await obtain(file, () => new Hash(), tell) : file;
-      // The least that it can be, before it is fetched.
-      if (name === "config") await checkMemory(found[name], 0);
+      // What is too large is known from the first bytes of the answer.
+      const report = (/** @type {import("./types.js").LoadProgress} */ progress) => {
+        if (name === "weights" && progress.total !== null) checkMemory(dims, progress.total);
+        tell(progress);
+      };
+      found[name] = file.url ? await obtain(file, () => new Hash(), report) : file;
+      if (name !== "config") continue;
+      dims = await dimsOf(found[name]);
+      // The least that its numbers can be.
+      checkMemory(dims, 0);
     }
     return found;
   },
@@ -55,7 +64,7 @@ const OPERATIONS = {
     const [config, generation, tokenizer] = await Promise.all([files.config, files.generation_config, files.tokenizer].map(small));
     const weights = await source(files.weights);
     try {
-      await checkMemory(files.config, weights.size);
+      checkMemory(await dimsOf(files.config), weights.size);
       whisper?.free();
       whisper = new Whisper(config, generation, tokenizer, weights.size, weights.read);
       return whisper.info();
@@ -120,19 +129,28 @@ function heard() {
 
 /**
  * @param {Blob | string | undefined} config
- * @param {number} size bytes of the weights
+ * @returns {Promise<object | null>} null if the weights have the sizes
  */
-async function checkMemory(config, size) {
-  if (!config || typeof config === "string" || config.size === 0) return;
-  let bytes = 0;
+async function dimsOf(config) {
+  if (!config || typeof config === "string" || config.size === 0) return null;
   try {
     const dims = JSON.parse(await config.text());
     // faster-whisper's has no sizes.
-    if ("suppress_ids" in dims) return;
-    bytes = estimate(JSON.stringify({ dims, size })).bytes;
+    if ("suppress_ids" in dims) return null;
+    estimate(JSON.stringify({ dims }));
+    return dims;
   } catch (error) {
     throw asError(error, "model");
   }
+}
+
+/**
+ * @param {object | null} dims
+ * @param {number} size bytes of the weights
+ */
+function checkMemory(dims, size) {
+  if (!dims) return;
+  const { bytes } = estimate(JSON.stringify({ dims, size }));
   if (bytes > MOST) {
     const words = `the model needs ${(bytes / 1e9).toFixed(1)} GB, a page can have 4: take a smaller one`;
     throw new CandleWhisperError("memory", words);
