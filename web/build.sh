@@ -23,6 +23,7 @@ node web/tools/tls-align.mjs "$linked" "${linked%.wasm}.aligned.wasm"
 # Without names: half a megabyte. wasm-opt makes what is sent no smaller, and takes minutes.
 "$bindgen" --target web --remove-name-section --remove-producers-section --out-name candle_whisper_web --out-dir web/pkg \
   "${linked%.wasm}.aligned.wasm"
+node web/tools/random.mjs web/pkg/candle_whisper_web.js
 rm -f web/pkg/.gitignore
 cp web/js/*.js web/package.json LICENSE web/pkg/
 cp web/README.md web/pkg/README.md
