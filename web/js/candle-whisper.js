@@ -7,7 +7,8 @@ import { CandleWhisperError, asError, check } from "./errors.js";
 import { hear, modelFile } from "./input.js";
 import { LANGUAGES } from "./languages.js";
 import { KNOWN, filesOf } from "./models.js";
-import { compile, isNode, threads } from "./platform.js";
+import { compile, threads } from "./platform.js";
+import { isNode } from "./runtime.js";
 import { clear } from "./store.js";
 
 export { CandleWhisperError };

@@ -17,7 +17,7 @@ const PATIENCE = 500;
 export class Client {
   #module;
   #threads;
-  /** @type {import("./platform.js").WorkerHandle | null} */
+  /** @type {import("./runtime.js").WorkerHandle | null} */
   #worker = null;
   /** @type {Int32Array | null} */
   #flag = null;

@@ -1,7 +1,7 @@
 // A helper of the thread that computes: the same module on the same memory, with a stack of its own. It runs none of Rust's
 // standard library once it has started, so nothing of the glue around the module is needed.
 
-import { answer } from "./platform.js";
+import { answer } from "./runtime.js";
 
 /** Bytes of its stack, in whole pages of 64 KiB. */
 const STACK = 4 << 16;

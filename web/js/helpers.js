@@ -1,7 +1,7 @@
 // The helpers of the thread that computes, in workers of their own.
 
 import { hire } from "./candle_whisper_web.js";
-import { startHelper } from "./platform.js";
+import { browserWorker, isNode, nodeWorker } from "./runtime.js";
 
 /** Milliseconds in which a helper should be there. */
 const PATIENCE = 10_000;
@@ -24,7 +24,7 @@ export async function startHelpers(module, memory, wanted) {
 /**
  * @param {WebAssembly.Module} module
  * @param {WebAssembly.Memory} memory
- * @returns {Promise<import("./platform.js").WorkerHandle | null>} null if it can't be had
+ * @returns {Promise<import("./runtime.js").WorkerHandle | null>} null if it can't be had
  */
 function helper(module, memory) {
   return new Promise((resolve) => {
@@ -38,4 +38,14 @@ function helper(module, memory) {
     };
     started.then((worker) => worker.post({ module, memory })).catch(() => done(false));
   });
+}
+
+/**
+ * @param {(message: any) => void} onMessage
+ * @param {(words: string) => void} onDeath
+ */
+async function startHelper(onMessage, onDeath) {
+  if (isNode) return nodeWorker(new URL("./helper.js", import.meta.url), onMessage, onDeath);
+  const worker = new Worker(new URL("./helper.js", import.meta.url), { type: "module", name: "candle-whisper helper" });
+  return browserWorker(worker, onMessage, onDeath);
 }

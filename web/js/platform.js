@@ -1,79 +1,21 @@
-// Browsers and Node: workers, and bytes that are read at once.
+// Browsers and Node: the worker that computes, its module and its threads, and bytes that are read at once.
 
 import { CandleWhisperError } from "./errors.js";
+import { browserWorker, isNode, node, nodeWorker } from "./runtime.js";
 
 /** @typedef {{size: number, read: (offset: number, length: number) => Uint8Array, close: () => void}} Source */
-
-/** @typedef {{post: (message: unknown, transfer?: Transferable[]) => void, terminate: () => void, hold: (busy: boolean) => void}} WorkerHandle */
-
-const { process } = /** @type {{process?: {versions?: {node?: string}}}} */ (globalThis);
-export const isNode = !!process?.versions?.node && typeof globalThis.document === "undefined";
-
-/**
- * A module of Node's, out of the sight of bundlers.
- * @param {string} name
- * @returns {Promise<any>}
- */
-const node = (name) => import(/* @vite-ignore */ /* webpackIgnore: true */ `node:${name}`);
 
 /**
  * Starts the worker that computes.
  * @param {(message: any) => void} onMessage
  * @param {(words: string) => void} onDeath
- * @returns {Promise<WorkerHandle>}
+ * @returns {Promise<import("./runtime.js").WorkerHandle>}
  */
 export async function startWorker(onMessage, onDeath) {
   if (isNode) return nodeWorker(new URL("./worker.js", import.meta.url), onMessage, onDeath);
   // Bundlers know a worker by these very words.
   const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "candle-whisper" });
   return browserWorker(worker, onMessage, onDeath);
-}
-
-/**
- * In the worker: starts one that helps.
- * @param {(message: any) => void} onMessage
- * @param {(words: string) => void} onDeath
- * @returns {Promise<WorkerHandle>}
- */
-export async function startHelper(onMessage, onDeath) {
-  if (isNode) return nodeWorker(new URL("./helper.js", import.meta.url), onMessage, onDeath);
-  const worker = new Worker(new URL("./helper.js", import.meta.url), { type: "module", name: "candle-whisper helper" });
-  return browserWorker(worker, onMessage, onDeath);
-}
-
-/**
- * @param {URL} url
- * @param {(message: any) => void} onMessage
- * @param {(words: string) => void} onDeath
- * @returns {Promise<WorkerHandle>}
- */
-async function nodeWorker(url, onMessage, onDeath) {
-  const { Worker } = await node("worker_threads");
-  const worker = new Worker(url);
-  worker.on("message", onMessage);
-  worker.on("error", (/** @type {Error} */ error) => onDeath(error.message));
-  worker.unref();
-  return {
-    post: (message, transfer = []) => worker.postMessage(message, transfer),
-    terminate: () => void worker.terminate(),
-    hold: (busy) => (busy ? worker.ref() : worker.unref()),
-  };
-}
-
-/**
- * @param {Worker} worker
- * @param {(message: any) => void} onMessage
- * @param {(words: string) => void} onDeath
- * @returns {WorkerHandle}
- */
-function browserWorker(worker, onMessage, onDeath) {
-  worker.onmessage = ({ data }) => onMessage(data);
-  worker.onerror = (event) => onDeath(event.message || "the worker could not be started");
-  return {
-    post: (message, transfer = []) => worker.postMessage(message, transfer),
-    terminate: () => worker.terminate(),
-    hold: () => {},
-  };
 }
 
 /** More threads than this gain little. */
@@ -90,21 +32,6 @@ export async function threads(wanted) {
   if (!isNode && !globalThis.crossOriginIsolated) return 1;
   const processors = isNode ? (await node("os")).availableParallelism() : navigator.hardwareConcurrency;
   return wanted ?? Math.min(processors || 1, MOST_THREADS);
-}
-
-/**
- * In the worker: what answers, and who is told of messages.
- * @param {(message: any) => void} onMessage
- * @returns {Promise<(message: unknown, transfer?: Transferable[]) => void>}
- */
-export async function answer(onMessage) {
-  if (isNode) {
-    const { parentPort } = await node("worker_threads");
-    parentPort.on("message", onMessage);
-    return (message, transfer = []) => parentPort.postMessage(message, transfer);
-  }
-  globalThis.addEventListener("message", ({ data }) => onMessage(data));
-  return (message, transfer = []) => globalThis.postMessage(message, { transfer });
 }
 
 /** The compiled module, by the thread that will hand it on. */

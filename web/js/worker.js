@@ -5,7 +5,8 @@ import init, { Audio, Hash, Whisper, estimate, lastPanic } from "./candle_whispe
 import { CandleWhisperError, aborted, asError } from "./errors.js";
 import { obtain } from "./fetch.js";
 import { startHelpers } from "./helpers.js";
-import { answer, source } from "./platform.js";
+import { source } from "./platform.js";
+import { answer } from "./runtime.js";
 
 /** @type {Whisper | null} */
 let whisper = null;
