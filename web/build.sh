@@ -2,28 +2,29 @@
 # web/build.sh
 #
 # Builds the npm package `candle-whisper` into web/pkg, ready for `npm publish`, and puts it beside the page as www/pkg.
-# Tools are fetched once: wasm-bindgen of the version in Cargo.lock, TypeScript and binaryen of web/package-lock.json's.
+# Tools are fetched and built once: wasm-bindgen of the version in Cargo.lock, TypeScript of web/tools/package-lock.json's.
 # CARGO_TARGET_DIR goes for another target folder than target/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-$PWD/target} tools=$PWD/tests/.tools
 version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
-bindgen=$tools/wasm-bindgen/bin/wasm-bindgen
+pinned=$(sed -n 's/^wasm-bindgen-cli-support = "=\(.*\)"/\1/p' web/tools/bindgen/Cargo.toml)
 
-if [ "$("$bindgen" --version 2>/dev/null)" != "wasm-bindgen $version" ]; then
-  cargo install wasm-bindgen-cli --version "$version" --bin wasm-bindgen --root "$tools/wasm-bindgen"
+if [ "$pinned" != "$version" ]; then
+  echo "web/tools/bindgen has wasm-bindgen $pinned, Cargo.lock $version: they must be the same" >&2
+  exit 1
 fi
+CARGO_TARGET_DIR=$tools/bindgen cargo build --release --locked --manifest-path web/tools/bindgen/Cargo.toml
 npm ci --prefix web/tools --no-audit --no-fund --ignore-scripts --silent
 cargo build --release --package candle-whisper-web --target wasm32-unknown-unknown
 
 rm -rf web/pkg
 mkdir -p web/pkg
-"$bindgen" --target web --out-dir web/pkg "$target/wasm32-unknown-unknown/release/candle_whisper_web.wasm"
-# Features one by one: with all of them browsers refuse the module.
-web/tools/node_modules/.bin/wasm-opt -O2 --enable-simd --enable-bulk-memory --enable-sign-ext --enable-mutable-globals \
-  --enable-nontrapping-float-to-int --enable-reference-types --enable-multivalue \
-  web/pkg/candle_whisper_web_bg.wasm -o web/pkg/optimised.wasm
-mv web/pkg/optimised.wasm web/pkg/candle_whisper_web_bg.wasm
+linked=$target/wasm32-unknown-unknown/release/candle_whisper_web.wasm
+node web/tools/tls-align.mjs "$linked" "${linked%.wasm}.aligned.wasm"
+# wasm-opt makes what is sent no smaller, and takes minutes.
+"$tools/bindgen/release/bindgen" "${linked%.wasm}.aligned.wasm" web/pkg
+node web/tools/random.mjs web/pkg/candle_whisper_web.js
 rm -f web/pkg/.gitignore
 cp web/js/*.js web/package.json LICENSE web/pkg/
 cp web/README.md web/pkg/README.md
@@ -34,7 +35,9 @@ rm web/pkg/tsconfig.json
 rm -rf www/pkg
 cp -R web/pkg www/pkg
 node -e '
-  const { readFileSync } = require("fs"), { brotliCompressSync, gzipSync } = require("zlib");
+  const { readFileSync } = require("fs"), { brotliCompressSync, constants, gzipSync } = require("zlib");
   const wasm = readFileSync("web/pkg/candle_whisper_web_bg.wasm");
   const mb = (bytes) => (bytes.length / 1e6).toFixed(2) + " MB";
-  console.log(`wasm: ${mb(wasm)}, gzip ${mb(gzipSync(wasm))}, Brotli ${mb(brotliCompressSync(wasm))}`);'
+  // The highest quality takes half a minute.
+  const brotli = brotliCompressSync(wasm, { params: { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_LGWIN]: 24 } });
+  console.log(`wasm: ${mb(wasm)}, gzip ${mb(gzipSync(wasm))}, Brotli ${mb(brotli)}`);'

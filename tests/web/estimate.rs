@@ -25,3 +25,17 @@ fn sizes_may_differ_from_a_shape_and_what_is_unknown_is_an_error() {
     assert!(complaint(r#"{"shape": "base", "second": 3}"#).contains("unknown field `second`"));
     assert!(complaint(r#"{"shape": "base", "options": {"x": 3}}"#).contains("unknown option `x`"));
 }
+
+#[test]
+fn the_size_of_a_file_tells_what_its_numbers_are_kept_as() {
+    let weights = |size: &str| {
+        let request = format!(r#"{{"shape": "tiny", "seconds": 11{size}}}"#);
+        of_json(&request).unwrap()["terms"]["weights"].as_u64().unwrap()
+    };
+    let (f32, f16) = (weights(r#", "size": 151000000"#), weights(r#", "size": 75500000"#));
+    assert_eq!(weights(""), f32);
+    // All but the convolutions, norms and positions, some 2 million numbers, become half.
+    assert!(f16 > f32 / 2 && f16 < f32 / 2 + 5_000_000, "{f16} of {f32}");
+    let (q8, q5) = (weights(r#", "size": 40100000"#), weights(r#", "size": 27000000"#));
+    assert!(q8 < q5 && q5 < f16, "{q8} {q5} {f16}");
+}

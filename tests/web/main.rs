@@ -2,5 +2,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bridge;
+mod crew;
 mod estimate;
 mod options;

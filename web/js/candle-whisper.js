@@ -7,7 +7,8 @@ import { CandleWhisperError, asError, check } from "./errors.js";
 import { hear, modelFile } from "./input.js";
 import { LANGUAGES } from "./languages.js";
 import { KNOWN, filesOf } from "./models.js";
-import { compile, isNode } from "./platform.js";
+import { compile, threads } from "./platform.js";
+import { isNode } from "./runtime.js";
 import { clear } from "./store.js";
 
 export { CandleWhisperError };
@@ -38,7 +39,7 @@ function ready() {
 }
 
 const HUB = "https://huggingface.co";
-const LOAD = ["model", "onProgress", "signal", "models", "hub", "cache"];
+const LOAD = ["model", "onProgress", "signal", "models", "hub", "cache", "threads"];
 const FILES = ["weights", "config", "generation_config", "tokenizer", "sha256"];
 
 /** A loaded model. */
@@ -69,7 +70,7 @@ export class CandleWhisper {
     check(given, FILES, "model");
     if (!given.weights) throw new CandleWhisperError("bad-option", "a model needs `weights`");
     if (signal?.aborted) throw new CandleWhisperError("aborted", "stopped on request");
-    const client = new Client(await ready());
+    const client = new Client(await ready(), await threads(options.threads));
     try {
       const info = await client.exclusively(signal, async (run) => {
         /** @type {Record<string, unknown>} */
@@ -203,15 +204,15 @@ export class CandleWhisper {
    * @returns {Promise<import("./types.js").MemoryEstimate>}
    */
   static async estimate(request) {
-    check(request, ["model", "dims", "seconds", "options"], "estimate");
-    const { model, dims, seconds, options } = request;
+    check(request, ["model", "dims", "size", "seconds", "options"], "estimate");
+    const { model, dims, size, seconds, options } = request;
     const known = model === undefined ? undefined : KNOWN[model];
     if (!dims && !known) {
       throw new CandleWhisperError("bad-option", `estimate needs \`dims\` or a model of ${Object.keys(KNOWN).join(", ")}`);
     }
     const shape = dims ? { dims } : { ...known, repo: undefined };
     await ready();
-    return quick(() => estimateOf(JSON.stringify({ ...shape, seconds, options })));
+    return quick(() => estimateOf(JSON.stringify({ ...shape, size, seconds, options })));
   }
 
   /**

@@ -16,7 +16,8 @@ const PATIENCE = 500;
 /** Runs what is asked of it, in a worker. */
 export class Client {
   #module;
-  /** @type {import("./platform.js").WorkerHandle | null} */
+  #threads;
+  /** @type {import("./runtime.js").WorkerHandle | null} */
   #worker = null;
   /** @type {Int32Array | null} */
   #flag = null;
@@ -29,9 +30,13 @@ export class Client {
   /** Brings a new worker to where the last one was. */
   #revive = async (/** @type {Run} */ _run) => {};
 
-  /** @param {WebAssembly.Module} module */
-  constructor(module) {
+  /**
+   * @param {WebAssembly.Module} module
+   * @param {number} threads
+   */
+  constructor(module, threads) {
     this.#module = module;
+    this.#threads = threads;
   }
 
   /** @param {(run: Run) => Promise<void>} revive */
@@ -92,7 +97,7 @@ export class Client {
     this.#worker = await startWorker(onMessage, onDeath);
     const shared = "SharedArrayBuffer" in globalThis ? new SharedArrayBuffer(4) : null;
     this.#flag = shared && new Int32Array(shared);
-    await this.#send("open", { module: this.#module, shared });
+    await this.#send("open", { module: this.#module, shared, threads: this.#threads });
   }
 
   /**

@@ -1,7 +1,7 @@
 // Recordings on their way to the worker. Nothing here holds the caller's thread for longer than it takes to copy a piece.
 
 import { CandleWhisperError, asError } from "./errors.js";
-import { isNode } from "./platform.js";
+import { isNode } from "./runtime.js";
 
 /** Samples copied at once. */
 const PIECE = 1 << 20;

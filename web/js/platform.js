@@ -1,61 +1,37 @@
-// Browsers and Node: workers, and bytes that are read at once.
+// Browsers and Node: the worker that computes, its module and its threads, and bytes that are read at once.
+
+import { CandleWhisperError } from "./errors.js";
+import { browserWorker, isNode, node, nodeWorker } from "./runtime.js";
 
 /** @typedef {{size: number, read: (offset: number, length: number) => Uint8Array, close: () => void}} Source */
-
-/** @typedef {{post: (message: unknown, transfer?: Transferable[]) => void, terminate: () => void, hold: (busy: boolean) => void}} WorkerHandle */
-
-const { process } = /** @type {{process?: {versions?: {node?: string}}}} */ (globalThis);
-export const isNode = !!process?.versions?.node && typeof globalThis.document === "undefined";
-
-/**
- * A module of Node's, out of the sight of bundlers.
- * @param {string} name
- * @returns {Promise<any>}
- */
-const node = (name) => import(/* @vite-ignore */ /* webpackIgnore: true */ `node:${name}`);
 
 /**
  * Starts the worker that computes.
  * @param {(message: any) => void} onMessage
  * @param {(words: string) => void} onDeath
- * @returns {Promise<WorkerHandle>}
+ * @returns {Promise<import("./runtime.js").WorkerHandle>}
  */
 export async function startWorker(onMessage, onDeath) {
-  if (isNode) {
-    const { Worker } = await node("worker_threads");
-    const worker = new Worker(new URL("./worker.js", import.meta.url));
-    worker.on("message", onMessage);
-    worker.on("error", (/** @type {Error} */ error) => onDeath(error.message));
-    worker.unref();
-    return {
-      post: (message, transfer = []) => worker.postMessage(message, transfer),
-      terminate: () => void worker.terminate(),
-      hold: (busy) => (busy ? worker.ref() : worker.unref()),
-    };
-  }
+  if (isNode) return nodeWorker(new URL("./worker.js", import.meta.url), onMessage, onDeath);
+  // Bundlers know a worker by these very words.
   const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "candle-whisper" });
-  worker.onmessage = ({ data }) => onMessage(data);
-  worker.onerror = (event) => onDeath(event.message || "the worker could not be started");
-  return {
-    post: (message, transfer = []) => worker.postMessage(message, transfer),
-    terminate: () => worker.terminate(),
-    hold: () => {},
-  };
+  return browserWorker(worker, onMessage, onDeath);
 }
 
+/** More threads than this gain little. */
+const MOST_THREADS = 8;
+
 /**
- * In the worker: what answers, and who is told of messages.
- * @param {(message: any) => void} onMessage
- * @returns {Promise<(message: unknown, transfer?: Transferable[]) => void>}
+ * How many threads to compute with: one where workers may not share memory.
+ * @param {number} [wanted] one per processor if not given
  */
-export async function answer(onMessage) {
-  if (isNode) {
-    const { parentPort } = await node("worker_threads");
-    parentPort.on("message", onMessage);
-    return (message, transfer = []) => parentPort.postMessage(message, transfer);
+export async function threads(wanted) {
+  if (wanted !== undefined && !(Number.isInteger(wanted) && wanted > 0)) {
+    throw new CandleWhisperError("bad-option", `option \`threads\` of load must be a positive integer, not ${wanted}`);
   }
-  globalThis.addEventListener("message", ({ data }) => onMessage(data));
-  return (message, transfer = []) => globalThis.postMessage(message, { transfer });
+  if (!isNode && !globalThis.crossOriginIsolated) return 1;
+  const processors = isNode ? (await node("os")).availableParallelism() : navigator.hardwareConcurrency;
+  return wanted ?? Math.min(processors || 1, MOST_THREADS);
 }
 
 /** The compiled module, by the thread that will hand it on. */

@@ -95,6 +95,8 @@
  * @property {AbortSignal} [signal]
  * @property {string | URL} [models] the folder with bundled models; `models/` beside the page
  * @property {string | URL} [hub] another hub than https://huggingface.co
+ * @property {number} [threads] to compute with; if not given one per processor, at most 8. Where workers can't share memory,
+ *   in a page that is not `crossOriginIsolated`, there is one
  * @property {boolean} [cache] keep what is fetched for the next visit; true if not given
  */
 
@@ -111,6 +113,7 @@
  * @typedef {object} EstimateOptions
  * @property {string} [model] a name of openai/whisper's or Distil-Whisper's
  * @property {Record<string, unknown>} [dims] or the sizes, as in `config.json`
+ * @property {number} [size] bytes of the weights' file, which tell whether it has f32, f16 or blocks; f32 if not given
  * @property {number} [seconds] of the recording; 30 if not given
  * @property {TranscribeOptions} [options]
  */

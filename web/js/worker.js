@@ -4,7 +4,9 @@
 import init, { Audio, Hash, Whisper, estimate, lastPanic } from "./candle_whisper_web.js";
 import { CandleWhisperError, aborted, asError } from "./errors.js";
 import { obtain } from "./fetch.js";
-import { answer, source } from "./platform.js";
+import { startHelpers } from "./helpers.js";
+import { source } from "./platform.js";
+import { answer } from "./runtime.js";
 
 /** @type {Whisper | null} */
 let whisper = null;
@@ -25,18 +27,29 @@ const turn = () => new Promise((resolve) => setTimeout(resolve));
 
 /** @type {Record<string, (message: any, tell: (event: unknown) => void) => Promise<unknown>>} */
 const OPERATIONS = {
-  async open({ module, shared }) {
+  async open({ module, shared, threads }) {
     flag = shared ? new Int32Array(shared) : null;
-    await init({ module_or_path: module });
+    const { memory } = await init({ module_or_path: module });
+    if (threads > 1) await startHelpers(module, memory, threads - 1);
   },
 
   /** Fetches what is not there yet. */
   async fetch({ files }, tell) {
     /** @type {Record<string, Blob | string>} */
     const found = {};
+    /** @type {object | null} */
+    let dims = null;
     for (const [name, file] of Object.entries(files)) {
-      found[name] = file.url ? await obtain(file, () => new Hash(), tell) : file;
-      if (name === "config") await checkMemory(found[name]);
+      // What is too large is known from the first bytes of the answer.
+      const report = (/** @type {import("./types.js").LoadProgress} */ progress) => {
+        if (name === "weights" && progress.total !== null) checkMemory(dims, progress.total);
+        tell(progress);
+      };
+      found[name] = file.url ? await obtain(file, () => new Hash(), report) : file;
+      if (name !== "config") continue;
+      dims = await dimsOf(found[name]);
+      // The least that its numbers can be.
+      checkMemory(dims, 0);
     }
     return found;
   },
@@ -52,6 +65,7 @@ const OPERATIONS = {
     const [config, generation, tokenizer] = await Promise.all([files.config, files.generation_config, files.tokenizer].map(small));
     const weights = await source(files.weights);
     try {
+      checkMemory(await dimsOf(files.config), weights.size);
       whisper?.free();
       whisper = new Whisper(config, generation, tokenizer, weights.size, weights.read);
       return whisper.info();
@@ -114,15 +128,30 @@ function heard() {
   return given;
 }
 
-/** @param {Blob | string} config */
-async function checkMemory(config) {
-  if (typeof config === "string" || config.size === 0) return;
-  let bytes = 0;
+/**
+ * @param {Blob | string | undefined} config
+ * @returns {Promise<object | null>} null if the weights have the sizes
+ */
+async function dimsOf(config) {
+  if (!config || typeof config === "string" || config.size === 0) return null;
   try {
-    bytes = estimate(JSON.stringify({ dims: JSON.parse(await config.text()) })).bytes;
+    const dims = JSON.parse(await config.text());
+    // faster-whisper's has no sizes.
+    if ("suppress_ids" in dims) return null;
+    estimate(JSON.stringify({ dims }));
+    return dims;
   } catch (error) {
     throw asError(error, "model");
   }
+}
+
+/**
+ * @param {object | null} dims
+ * @param {number} size bytes of the weights
+ */
+function checkMemory(dims, size) {
+  if (!dims) return;
+  const { bytes } = estimate(JSON.stringify({ dims, size }));
   if (bytes > MOST) {
     const words = `the model needs ${(bytes / 1e9).toFixed(1)} GB, a page can have 4: take a smaller one`;
     throw new CandleWhisperError("memory", words);

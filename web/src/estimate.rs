@@ -1,7 +1,7 @@
 //! The memory that a transcription will take, from a request in JSON.
 
 use candle_whisper_core::dims::{ModelDimensions, alignment_heads};
-use candle_whisper_core::memory::{SHAPES, Usage, estimate};
+use candle_whisper_core::memory::{PerNumber, SHAPES, Usage, estimate, n_parameters};
 use candle_whisper_core::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -22,6 +22,8 @@ struct Request {
     seconds: Option<f64>,
     /// As in [`crate::options::parse`].
     options: Option<Value>,
+    /// Bytes of the weights' file, which tell what its numbers are kept as; f32 if not given.
+    size: Option<u64>,
     /// Bytes of the file where it is read as a whole.
     held_by_loading: Option<u64>,
 }
@@ -43,10 +45,27 @@ pub fn of_json(request: &str) -> Result<Value> {
     let options = request.options.map_or_else(String::new, |options| options.to_string());
     let options = crate::options::parse(&options)?;
     let n_heads = alignment_heads(&dims, None)?.len();
-    let usage = Usage { held_by_loading: request.held_by_loading.unwrap_or(0), ..Usage::default() };
+    let usage = Usage {
+        matrices: request.size.and_then(|size| per_number(size, &dims)),
+        held_by_loading: request.held_by_loading.unwrap_or(0),
+        ..Usage::default()
+    };
     let seconds = request.seconds.unwrap_or(usage.seconds);
     let estimate = estimate(&dims, &usage.with_options(&options, n_heads, seconds));
     Ok(json!({"bytes": estimate.peak(), "terms": estimate}))
+}
+
+/// What the numbers of large matrices take, from the size of their file.
+fn per_number(size: u64, dims: &ModelDimensions) -> Option<PerNumber> {
+    let bytes = match size as f64 / n_parameters(dims) as f64 {
+        3.0.. => return None,
+        1.5.. => 2.0,
+        // Q8_0: eight bits, and a scale in f32 for 32 of them.
+        1.0.. => 1.125,
+        // Of fewer bits some have smaller blocks, or something that is added.
+        _ => 1.25,
+    };
+    Some(PerNumber { linear: bytes, embedding: bytes })
 }
 
 fn known(shape: &str) -> Result<ModelDimensions> {

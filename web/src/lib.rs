@@ -9,10 +9,12 @@ use js_sys::{Function, JSON};
 use wasm_bindgen::prelude::*;
 
 pub mod audio;
+pub mod crew;
 pub mod error;
 pub mod estimate;
 pub mod events;
 pub mod hash;
+pub mod helpers;
 pub mod model;
 pub mod options;
 pub mod source;

@@ -5,15 +5,13 @@ use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, b
 
 use super::panels::{Rows, sums};
 use super::shared::SharedOut;
-use super::simd::{Simd, WIDTH};
+use super::simd::{MOST_ROWS, Simd, WIDTH};
 use super::{math, pool};
 
 /// Queries per block.
 const QUERIES: usize = 48;
 /// Keys per block: with their values, and the scores of a tile, they stay in the second-level cache.
 const KEYS: usize = 256;
-/// Queries in the largest tile.
-const TILE: usize = 12;
 /// Up to this many queries, laying out the keys for tiles would cost more than it gains.
 const FEW: usize = 16;
 /// Multiplications below which threads are not worth their while.
@@ -106,7 +104,7 @@ impl CustomOp3 for Attention {
             pack(packed, k.at(i, 0, head * d), v.at(i, 0, head * d), shape);
         });
         let blocks = t_q.div_ceil(QUERIES);
-        let scratch = TILE * KEYS + QUERIES * d.next_multiple_of(WIDTH);
+        let scratch = MOST_ROWS * KEYS + QUERIES * d.next_multiple_of(WIDTH);
         pool::each_with(b * n_head * blocks, scratch, |scratch, task| {
             let (i, head, block) = (task / (n_head * blocks), task / blocks % n_head, task % blocks);
             let first = block * QUERIES;
@@ -184,7 +182,7 @@ struct Job<'a> {
 #[inline(always)]
 unsafe fn many_queries_in<S: Simd>(job: Job<'_>, scratch: &mut [f32], out: *mut f32, stride: usize) {
     let s = job.shape;
-    let (scores, totals) = scratch.split_at_mut(TILE * KEYS);
+    let (scores, totals) = scratch.split_at_mut(MOST_ROWS * KEYS);
     let width = s.d.next_multiple_of(WIDTH);
     totals.fill(0.0);
     let (mut max, mut sum) = ([f32::NEG_INFINITY; QUERIES], [0f32; QUERIES]);
@@ -284,9 +282,6 @@ impl Tile<'_> {
     }
 }
 
-/// Vectors of a head's values that stay in registers while keys pass by.
-const HELD: usize = 4;
-
 /// scores: (visible), q and out: (d)
 #[inline(always)]
 fn one_query_in<S: Simd>(scores: &mut [f32], q: &[f32], k: Rows<'_>, v: Rows<'_>, out: &mut [f32]) {
@@ -297,26 +292,44 @@ fn one_query_in<S: Simd>(scores: &mut [f32], q: &[f32], k: Rows<'_>, v: Rows<'_>
     let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
     math::softmax_step(scores, &mut max, &mut sum);
     let scale = 1.0 / sum;
-    let (whole, rest) = out.as_chunks_mut::<WIDTH>();
-    for (part, out) in whole.chunks_mut(HELD).enumerate() {
-        let mut totals = [S::splat(0.0); HELD];
-        let row =
-            |j: usize| v.values[j * v.stride + part * HELD * WIDTH..][..out.len() * WIDTH].as_chunks().0;
-        for (j, &p) in scores.iter().enumerate() {
-            let p = S::splat(p);
-            for (total, x) in totals.iter_mut().zip(row(j)) {
-                *total = S::mul_add(p, S::load(x), *total);
-            }
-        }
-        for (out, total) in out.iter_mut().zip(totals) {
-            S::store(S::mul(total, S::splat(scale)), out);
-        }
+    let (mut whole, rest) = out.as_chunks_mut::<WIDTH>();
+    let mut first = 0;
+    while !whole.is_empty() {
+        let values = Rows { values: &v.values[first..], stride: v.stride };
+        let n = match whole.len().min(S::CHAINS) {
+            4.. => weighted::<4, S>(scores, values, scale, whole),
+            2.. => weighted::<2, S>(scores, values, scale, whole),
+            _ => weighted::<1, S>(scores, values, scale, whole),
+        };
+        first += n * WIDTH;
+        whole = &mut whole[n..];
     }
-    let first = q.len() - rest.len();
     for (e, out) in rest.iter_mut().enumerate() {
         let total: f32 = scores.iter().enumerate().map(|(j, p)| p * v.values[j * v.stride + first + e]).sum();
         *out = total * scale;
     }
+}
+
+/// The first `N` vectors of the sum of rows, each row by its score. -> `N`
+#[inline(always)]
+fn weighted<const N: usize, S: Simd>(
+    scores: &[f32],
+    v: Rows<'_>,
+    scale: f32,
+    out: &mut [[f32; WIDTH]],
+) -> usize {
+    let mut totals = [S::splat(0.0); N];
+    for (j, &p) in scores.iter().enumerate() {
+        let p = S::splat(p);
+        let row = v.values[j * v.stride..][..N * WIDTH].as_chunks().0;
+        for (total, x) in totals.iter_mut().zip(row) {
+            *total = S::mul_add(p, S::load(x), *total);
+        }
+    }
+    for (out, total) in out.iter_mut().zip(totals) {
+        S::store(S::mul(total, S::splat(scale)), out);
+    }
+    N
 }
 
 vectorised!(

@@ -10,14 +10,12 @@ use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Sha
 
 use super::pack::{Part, pack};
 use super::shared::SharedOut;
-use super::simd::{Simd, WIDTH};
+use super::simd::{MOST_ROWS, Simd, WIDTH};
 use super::store::{LONGEST_BLOCK, Steps, Store, View};
 use super::{contiguous, math, pool, values_mut};
 
-/// Rows of `x` in the largest tile.
-const ROWS: usize = 12;
 /// Rows of `x` that one thread takes at once: with `STEPS` of each they stay in the second-level cache.
-const BLOCK: usize = 16 * ROWS;
+const BLOCK: usize = 16 * MOST_ROWS;
 /// Steps over k that a panel is read for at once: it stays in the first-level cache. A multiple of a block's.
 const STEPS: usize = 448;
 /// Multiplications below which a piece of work is not worth handing to another thread.
@@ -382,22 +380,38 @@ fn stored<S: Simd>(v: S::V) -> [f32; WIDTH] {
     out
 }
 
-/// One row by a panel, in four sums that do not wait for each other.
+/// One row by a panel, in sums that do not wait for each other.
 #[inline(always)]
 fn one<S: Simd, P: Steps>(x: &[f32], panel: P) -> [f32; WIDTH] {
-    let mut sums = [S::splat(0.0); 4];
-    let (fours, rest) = x.as_chunks::<4>();
-    for (i, x) in fours.iter().enumerate() {
+    match S::CHAINS {
+        2 => chains::<2, S, P>(x, panel),
+        _ => chains::<4, S, P>(x, panel),
+    }
+}
+
+#[inline(always)]
+fn chains<const N: usize, S: Simd, P: Steps>(x: &[f32], panel: P) -> [f32; WIDTH] {
+    let mut sums = [S::splat(0.0); N];
+    let (whole, rest) = x.as_chunks::<N>();
+    for (i, x) in whole.iter().enumerate() {
         for (u, sum) in sums.iter_mut().enumerate() {
             // SAFETY: `x` was cut to the panel's length.
-            let w = unsafe { panel.at::<S>(4 * i + u) };
+            let w = unsafe { panel.at::<S>(N * i + u) };
             *sum = S::mul_add(S::splat(x[u]), w, *sum);
         }
     }
     for (i, x) in rest.iter().enumerate() {
         // SAFETY: as above.
-        let w = unsafe { panel.at::<S>(4 * fours.len() + i) };
+        let w = unsafe { panel.at::<S>(N * whole.len() + i) };
         sums[0] = S::mul_add(S::splat(*x), w, sums[0]);
     }
-    stored::<S>(S::add(S::add(sums[0], sums[1]), S::add(sums[2], sums[3])))
+    // Pairs first; no closures, see `simd`.
+    let mut left = N;
+    while left > 1 {
+        left /= 2;
+        for i in 0..left {
+            sums[i] = S::add(sums[2 * i], sums[2 * i + 1]);
+        }
+    }
+    stored::<S>(sums[0])
 }

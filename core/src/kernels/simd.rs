@@ -7,13 +7,17 @@ use half::{bf16, f16};
 
 /// Numbers in a vector.
 pub(super) const WIDTH: usize = 16;
+/// Rows of the largest tile.
+pub(super) const MOST_ROWS: usize = 12;
 
 /// A kind of processor. Nothing here may be called where it does not run.
 pub(super) trait Simd: Copy {
     /// Sixteen numbers.
     type V: Copy;
-    /// Vectors of sums that fit into registers beside what is added to them: rows of a tile.
+    /// Rows of a tile whose sums stay in registers, at most [`MOST_ROWS`].
     const ROWS: usize;
+    /// Sums that do not wait for each other where there is one row.
+    const CHAINS: usize;
 
     fn splat(x: f32) -> Self::V;
     fn load(from: &[f32; WIDTH]) -> Self::V;
@@ -43,17 +47,15 @@ pub(super) trait Simd: Copy {
 }
 
 /// Any processor; the compiler makes of it what it can.
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
 pub(super) struct Plain;
 
-/// Whether a multiplication and an addition are one instruction on every processor of this kind.
-#[cfg_attr(all(target_arch = "wasm32", target_feature = "simd128"), allow(dead_code))]
-const FUSED: bool = cfg!(target_arch = "aarch64");
-
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 impl Simd for Plain {
     type V = [f32; WIDTH];
     const ROWS: usize = 6;
+    const CHAINS: usize = 4;
 
     #[inline(always)]
     fn splat(x: f32) -> Self::V {
@@ -82,7 +84,8 @@ impl Simd for Plain {
 
     #[inline(always)]
     fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        std::array::from_fn(|j| if FUSED { a[j].mul_add(b[j], c[j]) } else { a[j] * b[j] + c[j] })
+        let fused = cfg!(target_arch = "aarch64");
+        std::array::from_fn(|j| if fused { a[j].mul_add(b[j], c[j]) } else { a[j] * b[j] + c[j] })
     }
 
     #[inline(always)]
@@ -130,6 +133,7 @@ mod x86 {
     impl Simd for Avx2 {
         type V = [__m256; 2];
         const ROWS: usize = 6;
+        const CHAINS: usize = 4;
 
         #[inline(always)]
         fn splat(x: f32) -> Self::V {
@@ -223,6 +227,7 @@ mod x86 {
     impl Simd for Avx512 {
         type V = __m512;
         const ROWS: usize = 12;
+        const CHAINS: usize = 4;
 
         #[inline(always)]
         fn splat(x: f32) -> Self::V {
@@ -300,7 +305,9 @@ mod wasm {
 
     impl Simd for Simd128 {
         type V = [v128; 4];
-        const ROWS: usize = 6;
+        // Browsers have sixteen registers for them on x86-64, and put the rest into memory.
+        const ROWS: usize = 2;
+        const CHAINS: usize = 2;
 
         #[inline(always)]
         fn splat(x: f32) -> Self::V {
@@ -342,14 +349,12 @@ mod wasm {
         #[inline(always)]
         fn of_f16(from: &[f16; WIDTH]) -> Self::V {
             [0, 4, 8, 12].map(|i| {
-                // SAFETY: the pointer is into the array. The arithmetic is `Plain`'s.
-                let bits = unsafe { u32x4_extend_low_u16x8(v128_load64_zero(from.as_ptr().add(i).cast())) };
-                let size = u32x4_shl(v128_and(bits, u32x4_splat(0x7fff)), 13);
-                let size = f32x4_mul(size, f32x4_splat(TWO_TO_112));
-                let over = f32x4_ge(size, f32x4_splat(65536.0));
-                let endless = v128_and(over, u32x4_splat(f32::INFINITY.to_bits()));
-                let sign = u32x4_shl(v128_and(bits, u32x4_splat(0x8000)), 16);
-                v128_or(v128_or(size, endless), sign)
+                // SAFETY: the pointer is into the array. The arithmetic is `Plain`'s, the sign going along.
+                let bits = unsafe { i32x4_load_extend_i16x4(from.as_ptr().add(i).cast()) };
+                let x = v128_and(u32x4_shl(bits, 13), u32x4_splat(0x8fff_e000));
+                let x = f32x4_mul(x, f32x4_splat(TWO_TO_112));
+                let over = f32x4_ge(f32x4_abs(x), f32x4_splat(65536.0));
+                v128_or(x, v128_and(over, u32x4_splat(f32::INFINITY.to_bits())))
             })
         }
 
@@ -374,6 +379,13 @@ mod wasm {
                 i32x4_extend_high_i16x8(high),
             ]
             .map(|four| f32x4_convert_i32x4(four))
+        }
+
+        #[inline(always)]
+        fn sum(v: Self::V) -> f32 {
+            let four = f32x4_add(f32x4_add(v[0], v[2]), f32x4_add(v[1], v[3]));
+            let two = f32x4_add(four, i64x2_shuffle::<1, 1>(four, four));
+            f32x4_extract_lane::<0>(two) + f32x4_extract_lane::<1>(two)
         }
     }
 }

@@ -103,6 +103,31 @@ for (const isolated of [false, true]) {
   });
 }
 
+test("threads say what one says, in an isolated page", async () => {
+  const site = await serve(plain, { isolated: true });
+  const page = await open(site.url);
+  const seen = await page.evaluate(async () => {
+    const { CandleWhisper } = await import("./pkg/candle-whisper.js");
+    const file = await (await fetch("data/jfk.flac")).blob();
+    const all = [];
+    for (const threads of [1, 3]) {
+      const whisper = await CandleWhisper.load({ threads });
+      const since = performance.now();
+      for await (const event of whisper.transcribe(file, { temperature: 0 })) {
+        if (event.type === "done") all.push({ threads, ms: performance.now() - since, segments: event.transcript.segments });
+      }
+      whisper.dispose();
+    }
+    return all;
+  });
+  for (const { threads, ms } of seen) console.log(`${threads} threads: ${ms.toFixed(0)} ms for 11 s`);
+  assert.equal(seen.length, 2);
+  const tokens = seen.map(({ segments }) => segments.map((segment) => segment.tokens));
+  assert.deepEqual(tokens[1], tokens[0]);
+  await page.close();
+  site.close();
+});
+
 test("an AudioBuffer of another rate and several channels is heard", async () => {
   const site = await serve(plain);
   const page = await open(site.url);

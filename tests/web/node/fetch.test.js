@@ -21,6 +21,10 @@ const server = createServer((request, response) => {
   const name = request.url.split("/").pop();
   const { range } = request.headers;
   behaviour.requests.push({ path: name, range });
+  if (name === "large.safetensors") {
+    response.writeHead(200, { "content-length": 6.2e9 });
+    return response.write(new Uint8Array(65536));
+  }
   const bytes = files.get(name);
   if (!bytes || behaviour.missing.includes(name)) return response.writeHead(404).end();
   const start = range ? Number(/bytes=(\d+)-/.exec(range)[1]) : 0;
@@ -76,11 +80,19 @@ test("a signal stops a download", async () => {
   await assert.rejects(CandleWhisper.load({ model: described(), onProgress, signal: control.signal }), { code: "aborted" });
 });
 
-test("a model larger than a page can have is refused before its weights come", async () => {
-  const config = JSON.parse(files.get("config.json"));
-  Object.assign(config, { d_model: 1280, encoder_layers: 32, decoder_layers: 32, encoder_attention_heads: 20, decoder_attention_heads: 20 });
-  const large = new Blob([JSON.stringify(config)]);
-  await assert.rejects(CandleWhisper.load({ model: described({ config: large }) }), { code: "memory", message: /6\.\d GB/ });
+test("a model larger than a page can have is refused as soon as that is known", async () => {
+  const shape = (d_model, layers) => {
+    const heads = d_model / 64;
+    const sizes = { d_model, encoder_layers: layers, decoder_layers: layers, encoder_attention_heads: heads, decoder_attention_heads: heads };
+    return new Blob([JSON.stringify({ ...JSON.parse(files.get("config.json")), ...sizes })]);
+  };
+  // large-v3 in f32, by the length of its weights.
+  const large = described({ config: shape(1280, 32), weights: url("large.safetensors") });
+  await assert.rejects(CandleWhisper.load({ model: large }), { code: "memory", message: /6\.\d GB/ });
+  assert.equal(behaviour.requests.at(-1).path, "large.safetensors");
+  // Whatever its numbers may be, by its configuration.
+  behaviour.requests = [];
+  await assert.rejects(CandleWhisper.load({ model: described({ config: shape(2560, 64) }) }), { code: "memory", message: /1\d\.\d GB/ });
   assert.equal(behaviour.requests.length, 0);
 });
 

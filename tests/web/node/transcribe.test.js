@@ -39,6 +39,20 @@ test("the tokens are those of the native program on the same weights", async () 
   assert.match(transcript.text, /ask not what your country can do for you/);
 });
 
+test("any number of threads says the same", async () => {
+  const transcript = async (threads) => {
+    const other = await CandleWhisper.load({ models: at("native/models/"), threads });
+    const said = [];
+    for await (const event of other.transcribe(jfk, { ...greedy, word_timestamps: true })) if (event.type === "done") said.push(event.transcript);
+    other.dispose();
+    return said;
+  };
+  const alone = await transcript(1);
+  assert.match(alone[0].text, /ask not what your country can do for you/);
+  assert.deepEqual(await transcript(3), alone);
+  await assert.rejects(CandleWhisper.load({ models: at("native/models/"), threads: 0 }), { code: "bad-option" });
+});
+
 test("events come in order, and the last one has everything", async () => {
   const events = await transcribed(await openAsBlob(jfk));
   const kinds = events.map((event) => event.type);

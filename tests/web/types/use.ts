@@ -3,7 +3,7 @@
 import { CandleWhisper, CandleWhisperError, type Segment, type Transcript } from "../../../web/pkg/candle-whisper.js";
 
 export async function use(file: File): Promise<string> {
-  const whisper = await CandleWhisper.load({ model: "base", onProgress: ({ loaded, total }) => void [loaded, total] });
+  const whisper = await CandleWhisper.load({ model: "base", threads: 2, onProgress: ({ loaded, total }) => void [loaded, total] });
   const segments: Segment[] = [];
   let transcript: Transcript | undefined;
   for await (const event of whisper.transcribe(file, { beam_size: 5, task: "translate" }, { signal: AbortSignal.timeout(9) })) {
@@ -22,7 +22,7 @@ export async function use(file: File): Promise<string> {
   // @ts-expect-error a model has weights
   await CandleWhisper.load({ model: { config: "config.json" } });
   const { language, probabilities } = await whisper.detectLanguage(file);
-  const { bytes } = await CandleWhisper.estimate({ model: language, seconds: probabilities.en });
+  const { bytes } = await CandleWhisper.estimate({ model: language, size: 75_500_000, seconds: probabilities.en });
   const codes: string[] = CandleWhisper.languages().map(([code]) => code);
   const dims: number = whisper.info.dims.d_model ?? bytes;
   if (!transcript) throw new CandleWhisperError("audio", `${codes} ${dims}`);
