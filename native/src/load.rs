@@ -79,12 +79,9 @@ pub fn load_parts(files: &ModelFiles, device: &Device, numbers: Numbers) -> Resu
     let checkpoint = Arc::new(checkpoint);
     let dtype = numbers.dtype.unwrap_or(DType::F32);
     let weights = Weights::from_checkpoint(checkpoint.clone(), dtype, device).with_matrices(numbers.matrices);
-    // Side by side: a vocabulary takes as long as the weights of a small model.
-    let (model, tokenizer) = rayon::join(
-        || Whisper::load(dims.clone(), alignment_heads, &weights),
-        || tokenizer(files, &checkpoint, dims.n_vocab),
-    );
-    Ok((model?, tokenizer?))
+    // Before the weights: what reading a vocabulary takes is given back then.
+    let tokenizer = tokenizer(files, &checkpoint, dims.n_vocab)?;
+    Ok((Whisper::load(dims, alignment_heads, &weights)?, tokenizer))
 }
 
 /// Reads what describes a model, its weights mapped into memory.

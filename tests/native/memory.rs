@@ -199,7 +199,7 @@ fn the_remedy_is_the_smallest_change_that_helps() {
     assert!(beams.contains("; `--beam_size None --best_of None` would fit"), "{beams}");
     let precision = words(on_gpu(1, 1), 6_000);
     assert!(precision.contains("; `--dtype f16` would fit") && precision.contains("the GPU"), "{precision}");
-    let model = words(Usage { dtype: DType::F16, ..on_gpu(1, 1) }, 3_000);
+    let model = words(Usage { dtype: DType::F16, ..on_gpu(1, 1) }, 3_300);
     assert!(model.contains("; a model of the size of `turbo` would fit"), "{model}");
     let nothing = words(on_gpu(1, 1), 100);
     assert!(nothing.ends_with("are free"), "{nothing}");
