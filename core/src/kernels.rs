@@ -67,6 +67,7 @@ pub mod pool;
 mod shared;
 mod simd;
 mod store;
+mod tile;
 
 pub use attention::attention;
 pub use convolution::Convolution;

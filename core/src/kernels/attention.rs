@@ -3,9 +3,9 @@
 
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 
-use super::panels::{Rows, sums};
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, Simd, WIDTH};
+use super::tile::{Rows, sums};
 use super::{math, pool};
 
 /// Queries per block.

@@ -5,8 +5,9 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, b
 
 use super::contiguous;
 use super::pack::Part;
-use super::panels::{Panels, Rows, Then};
+use super::panels::Panels;
 use super::shared::SharedOut;
+use super::tile::{Rows, Then};
 
 /// Frames that one result hears: itself and its neighbours, silence beyond the ends.
 const KERNEL: usize = 3;

@@ -11,8 +11,9 @@ use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Sha
 use super::pack::{Part, pack};
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, Simd, WIDTH};
-use super::store::{LONGEST_BLOCK, Steps, Store, View};
-use super::{contiguous, math, pool, values_mut};
+use super::store::{LONGEST_BLOCK, Store, View};
+use super::tile::{End, Place, Rows, Then, tile, tiles};
+use super::{contiguous, pool, values_mut};
 
 /// Rows of `x` that one thread takes at once: with `STEPS` of each they stay in the second-level cache.
 const BLOCK: usize = 16 * MOST_ROWS;
@@ -31,24 +32,6 @@ pub struct Panels {
     bias: Vec<f32>,
 }
 
-/// What becomes of a product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Then {
-    /// It is the result.
-    Set,
-    /// Its exact GELU is.
-    Gelu,
-    /// It is added to what is there.
-    Add,
-}
-
-/// Rows of a matrix: where they start and how far apart they are.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub values: &'a [f32],
-    pub stride: usize,
-}
-
 impl Panels {
     /// The rows of all parts, `k` numbers each, one part's after the other's. bias: (n), none counts as zero.
     ///
@@ -62,11 +45,6 @@ impl Panels {
         let mut padded = bias.to_vec();
         padded.resize(n.next_multiple_of(WIDTH), 0.0);
         Ok(Self { n, k, store: pack(k, parts)?, bias: padded })
-    }
-
-    /// Bytes in memory.
-    pub fn size_in_bytes(&self) -> usize {
-        self.store.size_in_bytes() + size_of_val(&self.bias[..])
     }
 
     /// Rows of the matrix. ids: (n_ids) -> (n_ids, k)
@@ -270,148 +248,3 @@ fn unpack_in<S: Simd>(store: &Store, from: usize, to: usize, out: &mut [[f32; WI
 }
 
 vectorised!(fn unpack(store: &Store, from: usize, to: usize, out: &mut [[f32; WIDTH]]) = unpack_in::<S>);
-
-/// `m` rows of `x` by a panel.
-///
-/// # Safety
-/// `out` must be valid for `m` rows, and `x` must have them, as long as the panel.
-#[inline(always)]
-unsafe fn tiles<S: Simd>(x: Rows<'_>, m: usize, panel: &[[f32; WIDTH]], out: Place, end: End<'_>) {
-    for row in (0..m).step_by(S::ROWS) {
-        let x = Rows { values: &x.values[row * x.stride..], stride: x.stride };
-        // SAFETY: by this function's contract.
-        unsafe {
-            let out = Place { at: out.at.add(row * out.stride), ..out };
-            match (m - row).min(S::ROWS) {
-                1 => tile::<1, S, _>(x, panel, out, end),
-                2 => tile::<2, S, _>(x, panel, out, end),
-                3 => tile::<3, S, _>(x, panel, out, end),
-                4 => tile::<4, S, _>(x, panel, out, end),
-                5 => tile::<5, S, _>(x, panel, out, end),
-                6 => tile::<6, S, _>(x, panel, out, end),
-                7 => tile::<7, S, _>(x, panel, out, end),
-                8 => tile::<8, S, _>(x, panel, out, end),
-                9 => tile::<9, S, _>(x, panel, out, end),
-                10 => tile::<10, S, _>(x, panel, out, end),
-                11 => tile::<11, S, _>(x, panel, out, end),
-                _ => tile::<12, S, _>(x, panel, out, end),
-            }
-        }
-    }
-}
-
-/// Where a tile goes: up to 16 columns of rows that lie `stride` apart.
-#[derive(Clone, Copy)]
-struct Place {
-    at: *mut f32,
-    stride: usize,
-    columns: usize,
-}
-
-/// What to do with the sums of a tile.
-#[derive(Clone, Copy)]
-struct End<'a> {
-    first: bool,
-    last: bool,
-    bias: &'a [f32],
-    then: Then,
-}
-
-/// # Safety
-/// `out` must be valid for `M` rows, and `x` must have them, as long as the panel.
-#[inline(always)]
-unsafe fn tile<const M: usize, S: Simd, P: Steps>(x: Rows<'_>, panel: P, out: Place, end: End<'_>) {
-    // SAFETY: by this function's contract.
-    let mut sums = unsafe { sums::<M, S, P>(x, panel) };
-    for (i, row) in sums.iter_mut().enumerate() {
-        // SAFETY: as above.
-        let out = unsafe { std::slice::from_raw_parts_mut(out.at.add(i * out.stride), out.columns) };
-        if end.last {
-            row.iter_mut().zip(end.bias).for_each(|(x, b)| *x += b);
-        }
-        if !end.first || end.then == Then::Add {
-            row.iter_mut().zip(&*out).for_each(|(x, y)| *x += y);
-        }
-        if end.last && end.then == Then::Gelu {
-            row.iter_mut().for_each(|x| *x = math::gelu_one(*x));
-        }
-        // The common case apart: its length is known, so it becomes two stores.
-        match <&mut [f32; WIDTH]>::try_from(&mut *out) {
-            Ok(out) => *out = *row,
-            Err(_) => out.copy_from_slice(&row[..out.len()]),
-        }
-    }
-}
-
-/// `M` rows of `x` by a panel.
-///
-/// # Safety
-/// `x` must have `M` rows as long as the panel.
-#[inline(always)]
-pub(super) unsafe fn sums<const M: usize, S: Simd, P: Steps>(x: Rows<'_>, panel: P) -> [[f32; WIDTH]; M] {
-    if M == 1 {
-        return [one::<S, P>(&x.values[..panel.len()], panel); M];
-    }
-    debug_assert!(x.values.len() >= (M - 1) * x.stride + panel.len());
-    let mut sums = [S::splat(0.0); M];
-    // Pointers, not an index: a register for each row, and nothing to add up.
-    let rows: [*const f32; M] = std::array::from_fn(|i| x.values.as_ptr().wrapping_add(i * x.stride));
-    for p in 0..panel.len() {
-        // SAFETY: less than the length.
-        let w = unsafe { panel.at::<S>(p) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            // SAFETY: by this function's contract.
-            let x = unsafe { *row.add(p) };
-            *sum = S::mul_add(S::splat(x), w, *sum);
-        }
-    }
-    // Not `map`: its closure would be a function that does not know the processor's instructions.
-    let mut out = [[0f32; WIDTH]; M];
-    for (out, sum) in out.iter_mut().zip(sums) {
-        S::store(sum, out);
-    }
-    out
-}
-
-#[inline(always)]
-fn stored<S: Simd>(v: S::V) -> [f32; WIDTH] {
-    let mut out = [0f32; WIDTH];
-    S::store(v, &mut out);
-    out
-}
-
-/// One row by a panel, in sums that do not wait for each other.
-#[inline(always)]
-fn one<S: Simd, P: Steps>(x: &[f32], panel: P) -> [f32; WIDTH] {
-    match S::CHAINS {
-        2 => chains::<2, S, P>(x, panel),
-        _ => chains::<4, S, P>(x, panel),
-    }
-}
-
-#[inline(always)]
-fn chains<const N: usize, S: Simd, P: Steps>(x: &[f32], panel: P) -> [f32; WIDTH] {
-    let mut sums = [S::splat(0.0); N];
-    let (whole, rest) = x.as_chunks::<N>();
-    for (i, x) in whole.iter().enumerate() {
-        for (u, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: `x` was cut to the panel's length.
-            let w = unsafe { panel.at::<S>(N * i + u) };
-            *sum = S::mul_add(S::splat(x[u]), w, *sum);
-        }
-    }
-    for (i, x) in rest.iter().enumerate() {
-        // SAFETY: as above.
-        let w = unsafe { panel.at::<S>(N * whole.len() + i) };
-        sums[0] = S::mul_add(S::splat(*x), w, sums[0]);
-    }
-    // Pairs first; no closures, see `simd`.
-    let mut left = N;
-    while left > 1 {
-        left /= 2;
-        for i in 0..left {
-            sums[i] = S::add(sums[2 * i], sums[2 * i + 1]);
-        }
-    }
-    stored::<S>(sums[0])
-}

@@ -153,18 +153,6 @@ impl Store {
             }
         }
     }
-
-    /// Bytes in memory.
-    pub(super) fn size_in_bytes(&self) -> usize {
-        match self {
-            Self::F32(values) => size_of_val(&values[..]),
-            Self::F16(values) => size_of_val(&values[..]),
-            Self::Bf16(values) => size_of_val(&values[..]),
-            Self::Blocks(b) => {
-                size_of_val(&b.values[..]) + size_of_val(&b.scales[..]) + size_of_val(&b.offsets[..])
-            }
-        }
-    }
 }
 
 impl View<'_> {
