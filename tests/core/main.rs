@@ -3,6 +3,7 @@
 
 mod anomalies;
 mod bad_audio;
+mod candle;
 mod compression;
 mod data;
 mod dims;
