@@ -11,7 +11,7 @@ use candle_nn::{LayerNorm, VarBuilder};
 use candle_transformers::quantized_var_builder::VarBuilder as QuantisedVarBuilder;
 
 use crate::error::{Error, Result};
-use crate::kernels::{Kept, Panels, Part, Written};
+use crate::kernels::{Kept, Panels, Part, Products, Written};
 use crate::linear::Linear;
 
 mod checkpoint;
@@ -210,7 +210,11 @@ impl Weights {
                 parts.push(Part::of(&self.pp(name).tensor(&[n_out, n_in], "weight")?)?);
             }
         }
-        let panels = Panels::new(n_in, &parts, &biases);
+        let products = match self.matrices {
+            Matrices::Floats => Products::Floats,
+            Matrices::Blocks => Products::Integers,
+        };
+        let panels = Panels::new(n_in, &parts, &biases, products);
         drop(parts);
         for (name, ..) in layers {
             if let Store::File(checkpoint) = &self.store

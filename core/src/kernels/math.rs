@@ -78,6 +78,15 @@ vectorised! {
     pub fn max(row: &[f32]) -> f32 = max_in
 }
 
+/// The largest magnitude, 0 for none; a NaN where there is one.
+#[inline(always)]
+pub(super) fn max_abs(row: &[f32]) -> f32 {
+    // Magnitudes are in the order of their bits, NaNs above all.
+    let bits = |x: f32| x.to_bits() & 0x7fff_ffff;
+    let lanes = fold_lanes(row, 0.0, |a, b| f32::from_bits(bits(a).max(bits(b))));
+    lanes.into_iter().fold(0.0, |a, b| f32::from_bits(bits(a).max(bits(b))))
+}
+
 #[inline(always)]
 fn log_sum_exp_in(row: &[f32]) -> f32 {
     let max = max_in(row);

@@ -10,7 +10,7 @@ use super::blocks::{self, Parts, Shape};
 use super::pool;
 use super::shared::SharedOut;
 use super::simd::WIDTH;
-use super::store::{Blocks, Store};
+use super::store::{Blocks, PAIRED, Store};
 
 /// Rows of a matrix and how they are written: floats of this type or ggml's blocks, little-endian.
 #[derive(Debug, Clone)]
@@ -91,6 +91,15 @@ impl Kept {
     }
 }
 
+/// How numbers in blocks are multiplied. Floats are multiplied as floats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Products {
+    /// As the f32 numbers that they stand for.
+    Floats,
+    /// As integers, by others of sixteen bits that rows are rounded to.
+    Integers,
+}
+
 /// A file's number in the type that is kept.
 trait Number: Copy + Send + Sync + Default {
     fn of(written: Written, bytes: &[u8]) -> Self;
@@ -123,7 +132,7 @@ impl Number for bf16 {
 ///
 /// # Errors
 /// If the bytes are not those of so many rows, or of a type that can't be kept.
-pub(super) fn pack(k: usize, parts: &[Part<'_>]) -> Result<Store> {
+pub(super) fn pack(k: usize, parts: &[Part<'_>], products: Products) -> Result<Store> {
     let Some(kept) = Kept::of(parts.iter().map(|part| part.written)) else {
         bail!("matrices of {:?} can't be used", parts.iter().map(|part| part.written).collect::<Vec<_>>());
     };
@@ -142,7 +151,10 @@ pub(super) fn pack(k: usize, parts: &[Part<'_>]) -> Result<Store> {
         Kept::Floats(DType::F16) => Store::F16(floats(k, parts)),
         Kept::Floats(DType::BF16) => Store::Bf16(floats(k, parts)),
         Kept::Floats(_) => Store::F32(floats(k, parts)),
-        Kept::Blocks { scale, offset } => Store::Blocks(packed_blocks(k, parts, scale, offset)),
+        Kept::Blocks { scale, offset } => match products {
+            Products::Floats => Store::Blocks(packed_blocks::<WIDTH>(k, parts, scale, offset)),
+            Products::Integers => Store::Pairs(packed_blocks::<PAIRED>(k, parts, scale, offset)),
+        },
     })
 }
 
@@ -163,39 +175,39 @@ fn each_row(parts: &[Part<'_>], work: impl Fn(usize, Written, &[u8]) + Sync) {
     pool::each(n.div_ceil(WIDTH), panel);
 }
 
-fn room<T: Clone + Default>(parts: &[Part<'_>], steps: usize) -> Vec<[T; WIDTH]>
-where
-    [T; WIDTH]: Default,
-{
+fn room<T: Copy + Default, const TOGETHER: usize>(parts: &[Part<'_>], steps: usize) -> Vec<[T; TOGETHER]> {
     let n: usize = parts.iter().map(|part| part.n).sum();
-    vec![Default::default(); n.div_ceil(WIDTH) * steps]
+    vec![[T::default(); TOGETHER]; n.div_ceil(WIDTH) * steps * WIDTH / TOGETHER]
 }
 
-fn floats<T: Number>(k: usize, parts: &[Part<'_>]) -> Vec<[T; WIDTH]>
-where
-    [T; WIDTH]: Default,
-{
-    let mut out = room::<T>(parts, k);
+fn floats<T: Number>(k: usize, parts: &[Part<'_>]) -> Vec<[T; WIDTH]> {
+    let mut out = room::<T, WIDTH>(parts, k);
     let start = SharedOut::new(out.as_mut_ptr().cast::<T>());
     each_row(parts, |row, written, bytes| {
         let size = bytes.len() / k;
         for (step, number) in bytes.chunks_exact(size).enumerate() {
             // SAFETY: a row's places are its own; there is room for its panel.
-            unsafe { *start.at(place(row, step, k)) = T::of(written, number) };
+            unsafe { *start.at(place::<1>(row, step, k)) = T::of(written, number) };
         }
     });
     out
 }
 
-/// Where a number lies.
-fn place(row: usize, step: usize, steps: usize) -> usize {
-    (row / WIDTH * steps + step) * WIDTH + row % WIDTH
+/// Where a number lies, if so many steps of a row are side by side.
+fn place<const SIDE: usize>(row: usize, step: usize, steps: usize) -> usize {
+    (row / WIDTH * steps + step / SIDE * SIDE) * WIDTH + row % WIDTH * SIDE + step % SIDE
 }
 
-fn packed_blocks(k: usize, parts: &[Part<'_>], block: usize, offset: bool) -> Blocks {
+fn packed_blocks<const TOGETHER: usize>(
+    k: usize,
+    parts: &[Part<'_>],
+    block: usize,
+    offset: bool,
+) -> Blocks<TOGETHER> {
+    let value_at = if TOGETHER == PAIRED { place::<2> } else { place::<1> };
     let n_scales = k / block;
-    let (mut values, mut scales) = (room::<i8>(parts, k), room::<f32>(parts, n_scales));
-    let mut offsets = if offset { room::<f32>(parts, n_scales) } else { Vec::new() };
+    let (mut values, mut scales) = (room::<i8, TOGETHER>(parts, k), room::<f32, WIDTH>(parts, n_scales));
+    let mut offsets = if offset { room::<f32, WIDTH>(parts, n_scales) } else { Vec::new() };
     let (to_values, to_scales) =
         (SharedOut::new(values.as_mut_ptr().cast::<i8>()), SharedOut::new(scales.as_mut_ptr().cast::<f32>()));
     let to_offsets = SharedOut::new(offsets.as_mut_ptr().cast::<f32>());
@@ -212,10 +224,10 @@ fn packed_blocks(k: usize, parts: &[Part<'_>], block: usize, offset: bool) -> Bl
             // SAFETY: as in `floats`; offsets are written where there are any.
             unsafe {
                 for (j, q) in q[..shape.numbers].iter().enumerate() {
-                    *to_values.at(place(row, first + j, k)) = *q;
+                    *to_values.at(value_at(row, first + j, k)) = *q;
                 }
                 for j in 0..shape.numbers / block {
-                    let (from, to) = (j * block / shape.scale, place(row, first / block + j, n_scales));
+                    let (from, to) = (j * block / shape.scale, place::<1>(row, first / block + j, n_scales));
                     *to_scales.at(to) = s[from];
                     if offset {
                         *to_offsets.at(to) = if shape.offset { o[from] } else { 0.0 };
