@@ -7,10 +7,10 @@ use candle_core::{DType, Result, Tensor, bail};
 use half::{bf16, f16};
 
 use super::blocks::{self, Parts, Shape};
-use super::pool;
 use super::shared::SharedOut;
-use super::simd::WIDTH;
+use super::simd::{Simd, WIDTH};
 use super::store::{Blocks, PAIRED, Store};
+use super::{math, pool};
 
 /// Rows of a matrix and how they are written: floats of this type or ggml's blocks, little-endian.
 #[derive(Debug, Clone)]
@@ -91,14 +91,35 @@ impl Kept {
     }
 }
 
-/// How numbers in blocks are multiplied. Floats are multiplied as floats.
+/// How numbers are multiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Products {
     /// As the f32 numbers that they stand for.
     Floats,
-    /// As integers, by others of sixteen bits that rows are rounded to.
+    /// As integers, by others of sixteen bits that rows are rounded to. Floats become eight bits, in blocks of 32 with a
+    /// scale; rows that are not whole blocks stay floats.
     Integers,
 }
+
+impl Products {
+    /// What rows of `k` numbers become that are written so; none if there is no such way, or floats are beside blocks.
+    pub fn kept(self, written: impl IntoIterator<Item = Written>, k: usize) -> Option<Kept> {
+        Kept::of(written.into_iter().map(|written| self.packed(written, k)))
+    }
+
+    /// What rows of `k` numbers are packed as that are written so.
+    fn packed(self, written: Written, k: usize) -> Written {
+        match (self, written) {
+            (Self::Integers, Written::Floats(_)) if k.is_multiple_of(ROUNDED) => {
+                Written::Blocks(GgmlDType::Q8_0)
+            }
+            _ => written,
+        }
+    }
+}
+
+/// Floats that become integers with one scale, as in Q8_0.
+const ROUNDED: usize = 32;
 
 /// A file's number in the type that is kept.
 trait Number: Copy + Send + Sync + Default {
@@ -133,7 +154,7 @@ impl Number for bf16 {
 /// # Errors
 /// If the bytes are not those of so many rows, or of a type that can't be kept.
 pub(super) fn pack(k: usize, parts: &[Part<'_>], products: Products) -> Result<Store> {
-    let Some(kept) = Kept::of(parts.iter().map(|part| part.written)) else {
+    let Some(kept) = products.kept(parts.iter().map(|part| part.written), k) else {
         bail!("matrices of {:?} can't be used", parts.iter().map(|part| part.written).collect::<Vec<_>>());
     };
     for part in parts {
@@ -211,30 +232,80 @@ fn packed_blocks<const TOGETHER: usize>(
     let (to_values, to_scales) =
         (SharedOut::new(values.as_mut_ptr().cast::<i8>()), SharedOut::new(scales.as_mut_ptr().cast::<f32>()));
     let to_offsets = SharedOut::new(offsets.as_mut_ptr().cast::<f32>());
-    each_row(parts, |row, written, bytes| {
-        let Written::Blocks(dtype) = written else { return };
-        let Some(shape) = Shape::of(dtype) else { return };
-        // Room for the largest block there is: 256 numbers, a scale for each 16 of them.
-        let (mut q, mut s, mut o) = ([0i8; 256], [0f32; 16], [0f32; 16]);
-        for (i, bytes) in bytes.chunks_exact(shape.bytes).enumerate() {
-            let n = shape.numbers / shape.scale;
-            let parts = Parts { q: &mut q[..shape.numbers], scales: &mut s[..n], offsets: &mut o[..n] };
-            blocks::unpack(dtype, bytes, parts);
-            let first = i * shape.numbers;
-            // SAFETY: as in `floats`; offsets are written where there are any.
-            unsafe {
-                for (j, q) in q[..shape.numbers].iter().enumerate() {
-                    *to_values.at(value_at(row, first + j, k)) = *q;
-                }
-                for j in 0..shape.numbers / block {
-                    let (from, to) = (j * block / shape.scale, place::<1>(row, first / block + j, n_scales));
-                    *to_scales.at(to) = s[from];
-                    if offset {
-                        *to_offsets.at(to) = if shape.offset { o[from] } else { 0.0 };
-                    }
+    // SAFETY, here and below: as in `floats`.
+    let put = |row: usize, first: usize, q: &[i8]| unsafe {
+        for (j, q) in q.iter().enumerate() {
+            *to_values.at(value_at(row, first + j, k)) = *q;
+        }
+    };
+    let put_scale = |row: usize, step: usize, scale: f32, shift: f32| unsafe {
+        let to = place::<1>(row, step / block, n_scales);
+        *to_scales.at(to) = scale;
+        if offset {
+            *to_offsets.at(to) = shift;
+        }
+    };
+    each_row(parts, |row, written, bytes| match written {
+        Written::Floats(dtype) => {
+            let mut q = [0i8; ROUNDED];
+            for (i, bytes) in bytes.chunks_exact(ROUNDED * dtype.size_in_bytes()).enumerate() {
+                let scale = round(dtype, bytes, &mut q);
+                put(row, i * ROUNDED, &q);
+                (0..ROUNDED).step_by(block).for_each(|j| put_scale(row, i * ROUNDED + j, scale, 0.0));
+            }
+        }
+        Written::Blocks(dtype) => {
+            let Some(shape) = Shape::of(dtype) else { return };
+            // Room for the largest block there is: 256 numbers, a scale for each 16 of them.
+            let (mut q, mut s, mut o) = ([0i8; 256], [0f32; 16], [0f32; 16]);
+            for (i, bytes) in bytes.chunks_exact(shape.bytes).enumerate() {
+                let n = shape.numbers / shape.scale;
+                let parts = Parts { q: &mut q[..shape.numbers], scales: &mut s[..n], offsets: &mut o[..n] };
+                blocks::unpack(dtype, bytes, parts);
+                let first = i * shape.numbers;
+                put(row, first, &q[..shape.numbers]);
+                for j in (0..shape.numbers).step_by(block) {
+                    let shift = if shape.offset { o[j / shape.scale] } else { 0.0 };
+                    put_scale(row, first + j, s[j / shape.scale], shift);
                 }
             }
         }
     });
     Blocks { values, scales, offsets, block }
+}
+
+#[inline(always)]
+fn numbers<T: Number>(written: Written, bytes: &[u8]) -> [T; WIDTH] {
+    let mut numbers = [T::default(); WIDTH];
+    for (number, bytes) in numbers.iter_mut().zip(bytes.chunks_exact(size_of::<T>())) {
+        *number = T::of(written, bytes);
+    }
+    numbers
+}
+
+#[inline(always)]
+fn round_in<S: Simd>(dtype: DType, bytes: &[u8], q: &mut [i8; ROUNDED]) -> f32 {
+    let written = Written::Floats(dtype);
+    let mut x = [[0f32; WIDTH]; ROUNDED / WIDTH];
+    for (x, bytes) in x.iter_mut().zip(bytes.chunks_exact(bytes.len() / (ROUNDED / WIDTH))) {
+        match dtype {
+            DType::F16 => S::store(S::of_f16(&numbers(written, bytes)), x),
+            DType::BF16 => S::store(S::of_bf16(&numbers(written, bytes)), x),
+            _ => *x = numbers(written, bytes),
+        }
+    }
+    let x = x.as_flattened();
+    let scale = math::max_abs(x) / 127.0;
+    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+    for (q, x) in q.iter_mut().zip(x) {
+        // Halves go away from zero, as ggml rounds.
+        *q = (x * inverse + 0.5f32.copysign(*x)) as i8;
+    }
+    // As a file has it.
+    f16::from_f32(scale).to_f32()
+}
+
+vectorised! {
+    /// Rounds little-endian floats to multiples of what it returns, as candle makes Q8_0 of them.
+    fn round(dtype: DType, bytes: &[u8], q: &mut [i8; ROUNDED]) -> f32 = round_in::<S>
 }
