@@ -94,9 +94,15 @@ fn main() -> anyhow::Result<()> {
     let n = dims.n_state;
     let random = |shape: &[usize]| Tensor::rand(-1f32, 1f32, shape, &Device::Cpu);
     let (x, frames) = (random(&[1, 1500, n])?, random(&[1, 3000, n])?);
-    let linear = Panels::new(n, &[Part::of(&random(&[4 * n, n])?)?], &vec![0.5; 4 * n], Products::Floats)?;
+    let weight = Part::of(&random(&[4 * n, n])?)?;
+    let linear = |products| Panels::new(n, std::slice::from_ref(&weight), &vec![0.5; 4 * n], products);
+    let (linear, integers) = (linear(Products::Floats)?, linear(Products::Integers)?);
     let convolution = Convolution::new(&random(&[n, n, 3])?, &random(&[n])?, 2)?.context("no convolution")?;
-    show("linear, n to 4n", time(5, || Ok(linear.forward(&x)?))?);
+    for _ in 0..3 {
+        // In turns, as other work comes and goes.
+        show("linear, n to 4n", time(10, || Ok(linear.forward(&x)?))?);
+        show("the same with integers", time(10, || Ok(integers.forward(&x)?))?);
+    }
     show("linear, n to 4n, gelu", time(5, || Ok(linear.forward_gelu(&x)?))?);
     show("convolution 2, gelu", time(5, || Ok(convolution.forward_gelu(&frames)?))?);
     let heads = dims.n_audio_head;

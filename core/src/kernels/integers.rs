@@ -2,11 +2,11 @@
 //! 32 bits, with one scale for each block of the matrix and one for each row of `x`. Twice as fast as in floats, where
 //! an instruction multiplies sixteen pairs.
 
-use super::pool;
 use super::shared::SharedOut;
 use super::simd::{Simd, WIDTH};
 use super::store::{Blocks, LONGEST_BLOCK, PAIRED};
 use super::tile::{End, Place, Rows, finish};
+use super::{math, pool};
 
 /// The largest integer that a row is rounded to: with the largest of a matrix, 128, and the steps of the longest block
 /// a sum stays far below 2^31.
@@ -16,8 +16,6 @@ const LARGEST: f32 = 32767.0;
 const STEPS: usize = 768;
 /// Rows that are rounded in one task.
 const ROUNDED: usize = 32;
-/// Rounds to the nearest integer, halves to the even one, when it is added: 1.5 * 2^23.
-const ROUND: f32 = 12_582_912.0;
 
 /// Rows rounded to integers.
 pub(super) struct Rounded {
@@ -70,7 +68,7 @@ impl Rounded {
 #[inline(always)]
 fn round_in(x: &[f32], out: &mut [i16]) -> f32 {
     // A NaN stays one: in the scale.
-    let largest = super::math::max_abs(x);
+    let largest = math::max_abs(x);
     if !(largest > 0.0) {
         out.fill(0);
         return largest;
@@ -78,7 +76,7 @@ fn round_in(x: &[f32], out: &mut [i16]) -> f32 {
     // So small that its inverse is infinite: as good as nothing.
     let inverse = (LARGEST / largest).min(f32::MAX);
     for (out, x) in out.iter_mut().zip(x) {
-        *out = ((x * inverse + ROUND).to_bits() as i32 - ROUND.to_bits() as i32) as i16;
+        *out = math::rounded(x * inverse) as i16;
     }
     largest / LARGEST
 }

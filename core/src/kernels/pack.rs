@@ -208,15 +208,15 @@ fn floats<T: Number>(k: usize, parts: &[Part<'_>]) -> Vec<[T; WIDTH]> {
         let size = bytes.len() / k;
         for (step, number) in bytes.chunks_exact(size).enumerate() {
             // SAFETY: a row's places are its own; there is room for its panel.
-            unsafe { *start.at(place::<1>(row, step, k)) = T::of(written, number) };
+            unsafe { *start.at(place(row, step, k)) = T::of(written, number) };
         }
     });
     out
 }
 
-/// Where a number lies, if so many steps of a row are side by side.
-fn place<const SIDE: usize>(row: usize, step: usize, steps: usize) -> usize {
-    (row / WIDTH * steps + step / SIDE * SIDE) * WIDTH + row % WIDTH * SIDE + step % SIDE
+/// Where a number lies.
+fn place(row: usize, step: usize, steps: usize) -> usize {
+    (row / WIDTH * steps + step) * WIDTH + row % WIDTH
 }
 
 fn packed_blocks<const TOGETHER: usize>(
@@ -225,7 +225,6 @@ fn packed_blocks<const TOGETHER: usize>(
     block: usize,
     offset: bool,
 ) -> Blocks<TOGETHER> {
-    let value_at = if TOGETHER == PAIRED { place::<2> } else { place::<1> };
     let n_scales = k / block;
     let (mut values, mut scales) = (room::<i8, TOGETHER>(parts, k), room::<f32, WIDTH>(parts, n_scales));
     let mut offsets = if offset { room::<f32, WIDTH>(parts, n_scales) } else { Vec::new() };
@@ -234,12 +233,15 @@ fn packed_blocks<const TOGETHER: usize>(
     let to_offsets = SharedOut::new(offsets.as_mut_ptr().cast::<f32>());
     // SAFETY, here and below: as in `floats`.
     let put = |row: usize, first: usize, q: &[i8]| unsafe {
+        // So many steps of a row are side by side.
+        let side = TOGETHER / WIDTH;
+        let start = to_values.at(place(row, first, k) + row % WIDTH * (side - 1));
         for (j, q) in q.iter().enumerate() {
-            *to_values.at(value_at(row, first + j, k)) = *q;
+            *start.add(j / side * TOGETHER + j % side) = *q;
         }
     };
     let put_scale = |row: usize, step: usize, scale: f32, shift: f32| unsafe {
-        let to = place::<1>(row, step / block, n_scales);
+        let to = place(row, step / block, n_scales);
         *to_scales.at(to) = scale;
         if offset {
             *to_offsets.at(to) = shift;
@@ -298,8 +300,12 @@ fn round_in<S: Simd>(dtype: DType, bytes: &[u8], q: &mut [i8; ROUNDED]) -> f32 {
     let scale = math::max_abs(x) / 127.0;
     let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
     for (q, x) in q.iter_mut().zip(x) {
-        // Halves go away from zero, as ggml rounds.
-        *q = (x * inverse + 0.5f32.copysign(*x)) as i8;
+        // Halves go away from zero, as ggml rounds; `nearest` takes them to the even neighbour.
+        let x = x * inverse;
+        let nearest = (x + math::ROUND) - math::ROUND;
+        let rest = x - nearest;
+        let away = if rest.abs() == 0.5 && rest * x > 0.0 { 1f32.copysign(x) } else { 0.0 };
+        *q = math::rounded(nearest + away) as i8;
     }
     // As a file has it.
     f16::from_f32(scale).to_f32()
