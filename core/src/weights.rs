@@ -46,8 +46,8 @@ pub enum Matrices {
     /// Floats, like everything else.
     #[default]
     Floats,
-    /// Blocks of small integers: those of the file, or `Q8_0` made of its floats. On a CPU those of the file are kept
-    /// in any case: the kernels make of them the floats that they stand for.
+    /// Blocks of small integers: those of the file, or `Q8_0` made of its floats. They are multiplied as integers. On a
+    /// CPU those of the file are kept in any case, but the kernels make of them the floats that they stand for.
     Blocks,
 }
 

@@ -69,7 +69,7 @@ impl Rounded {
 fn round_in(x: &[f32], out: &mut [i16]) -> f32 {
     // A NaN stays one: in the scale.
     let largest = math::max_abs(x);
-    if !(largest > 0.0) {
+    if largest == 0.0 || largest.is_nan() {
         out.fill(0);
         return largest;
     }
