@@ -21,6 +21,7 @@ pub mod timing;
 pub mod tokenizer;
 pub mod transcribe;
 pub mod transcript;
+pub mod vad;
 pub mod weights;
 pub mod writers;
 

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::vad::VadOptions;
+
 /// What to do with the speech.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -109,6 +111,8 @@ pub struct TranscribeOptions {
     pub hallucination_silence_threshold: Option<f64>,
     /// Start of the random numbers that sampling uses.
     pub seed: u64,
+    /// Leave out what is not speech before anything else is done. Not together with `clip_timestamps`.
+    pub vad: Option<VadOptions>,
     /// How each window is decoded; its `temperature` and `prompt` are set anew for each.
     pub decode: DecodingOptions,
 }
@@ -129,6 +133,7 @@ impl Default for TranscribeOptions {
             clip_timestamps: Vec::new(),
             hallucination_silence_threshold: None,
             seed: 0,
+            vad: None,
             decode: DecodingOptions::default(),
         }
     }

@@ -16,6 +16,7 @@ use crate::options::TranscribeOptions;
 use crate::timing::{self, WordOptions};
 use crate::tokenizer::Tokenizer;
 use crate::transcript::{Segment, Transcript};
+use crate::vad::{self, Timeline};
 
 pub mod anomalies;
 pub mod fallback;
@@ -50,6 +51,10 @@ pub struct Transcription {
     prompt_reset_since: usize,
     last_speech_timestamp: f64,
     segments: Vec<Segment>,
+    /// Where what is heard lies in the recording, if silence was left out.
+    timeline: Option<Timeline>,
+    /// Mel frames in the recording, silence included.
+    whole_frames: usize,
 }
 
 /// Where a window lies.
@@ -146,7 +151,11 @@ impl Transcriber {
             let options = fallback::options_at(&options.decode, temperature);
             decoding::DecodingTask::new(self.model(), &self.tokenizer, &options)?;
         }
-        let mel = self.log_mel.compute(audio)?;
+        let spoken = match &options.vad {
+            Some(vad) => Some(Timeline::cut(audio, &vad::speech(audio, vad)?)),
+            None => None,
+        };
+        let mel = self.log_mel.compute(spoken.as_ref().map_or(audio, |(speech, _)| speech))?;
         let language = match options.decode.language.take() {
             Some(language) if self.tokenizer.is_multilingual() => {
                 self.tokenizer.language_token(&language)?.1.to_owned()
@@ -159,7 +168,10 @@ impl Transcriber {
             },
             None if !self.tokenizer.is_multilingual() => "en".to_owned(),
             None => {
-                let best = decoding::most_probable(&self.detect(&mel)?)?;
+                // Where nobody speaks, silence has a language too.
+                let silent = spoken.as_ref().is_some_and(|(speech, _)| speech.samples().is_empty());
+                let detected = if silent { self.detect_language(audio)? } else { self.detect(&mel)? };
+                let best = decoding::most_probable(&detected)?;
                 // A `Break` here ends the run before its first window, which `run` sees by itself.
                 let _ = observer.event(Event::Language { code: best.code, probability: best.probability });
                 best.code.to_owned()
@@ -180,6 +192,8 @@ impl Transcriber {
             prompt_reset_since: 0,
             last_speech_timestamp: 0.0,
             segments: Vec::new(),
+            timeline: spoken.map(|(_, timeline)| timeline),
+            whole_frames: audio.samples().len() / HOP_LENGTH,
             options,
             language,
             mel,
@@ -311,12 +325,16 @@ fn frames(seconds: f64) -> usize {
 impl Transcription {
     /// Where the next window starts, in mel frames (10 ms).
     pub fn seek(&self) -> usize {
-        self.seek
+        match &self.timeline {
+            Some(_) if self.seek >= self.mel.content_frames() => self.whole_frames,
+            Some(timeline) => frames(timeline.start(seconds(self.seek))),
+            None => self.seek,
+        }
     }
 
     /// Mel frames in the recording.
     pub fn content_frames(&self) -> usize {
-        self.mel.content_frames()
+        if self.timeline.is_some() { self.whole_frames } else { self.mel.content_frames() }
     }
 
     /// Code of the language spoken.
@@ -368,6 +386,10 @@ impl Transcription {
                 // Even without word timestamps, as the reference has it.
                 segment.words = Some(Vec::new());
             }
+            if let Some(timeline) = &self.timeline {
+                segment.seek = frames(timeline.start(seconds(segment.seek)));
+                timeline.place(&mut segment);
+            }
             segment.id = self.segments.len();
             self.tokens.extend(&segment.tokens);
             self.segments.push(segment);
@@ -379,6 +401,6 @@ impl Transcription {
 
     fn report(&self, observer: &mut dyn Observer) -> ControlFlow<()> {
         let content_frames = self.content_frames();
-        observer.event(Event::Window { seek: self.seek.min(content_frames), content_frames })
+        observer.event(Event::Window { seek: self.seek().min(content_frames), content_frames })
     }
 }

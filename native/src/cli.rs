@@ -1,6 +1,7 @@
 //! Exactly what was typed. Flags have the names and defaults of openai/whisper's command line; what they mean is
 //! for [`crate::options`] and [`crate::job`].
 
+mod vad;
 mod values;
 
 use std::ffi::OsString;
@@ -10,6 +11,7 @@ use candle_whisper_core::Task;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::device::{DeviceRequest, Precision};
+use vad::VadArgs;
 use values::{APPEND, BOOL, PREPEND, boolean, formats, task};
 pub use values::{Formats, Maybe, Verbosity};
 
@@ -246,6 +248,10 @@ pub struct Args {
         help_heading = "Decoding"
     )]
     pub seed: u64,
+
+    /// Voice activity detection.
+    #[command(flatten)]
+    pub vad: VadArgs,
 
     /// Find the times of words
     #[arg(long = "word_timestamps", default_value = "False", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Words")]

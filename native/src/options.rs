@@ -1,6 +1,7 @@
 //! From flags to the options of core: the one place where a flag gets its meaning and its limits.
 
 use candle_whisper_core::options::{DecodingOptions, Task, TranscribeOptions, temperature_ladder};
+use candle_whisper_core::vad::VadOptions;
 use candle_whisper_core::writers::SubtitleOptions;
 
 use crate::cli::Args;
@@ -52,8 +53,22 @@ pub fn transcribe_options(args: &Args) -> Result<TranscribeOptions, BadUsage> {
             args.hallucination_silence_threshold.0.filter(|_| args.word_timestamps),
         )?,
         seed: args.seed,
+        vad: vad(args)?,
         decode: decoding_options(args)?,
     })
+}
+
+fn vad(args: &Args) -> Result<Option<VadOptions>, BadUsage> {
+    if !args.vad.vad {
+        return Ok(None);
+    }
+    if !matches!(args.clip_timestamps.trim(), "" | "0") {
+        return Err(BadUsage::new("`--vad` and `--clip_timestamps` can't be given together"));
+    }
+    let options = args.vad.options();
+    // Core's names are the flags' without their dashes.
+    options.validate().map_err(|e| BadUsage::new(e.to_string().replace("`vad ", "`--vad_")))?;
+    Ok(Some(options))
 }
 
 fn decoding_options(args: &Args) -> Result<DecodingOptions, BadUsage> {
@@ -121,6 +136,10 @@ pub fn subtitle_options(args: &Args) -> Result<(SubtitleOptions, Vec<String>), B
     warn(
         args.carry_initial_prompt && args.initial_prompt.is_none(),
         "--carry_initial_prompt has no effect without --initial_prompt",
+    );
+    warn(
+        !args.vad.vad && args.vad.options() != VadOptions::default(),
+        "the limits of --vad have no effect without --vad True",
     );
     let subtitles = SubtitleOptions {
         max_line_width: args.max_line_width.0,

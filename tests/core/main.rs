@@ -22,5 +22,6 @@ mod segments;
 mod timing;
 mod tokenizer;
 mod v3;
+mod vad;
 mod vocabulary;
 mod writers;

@@ -8,6 +8,7 @@ use crate::model::{AudioFeatures, Model};
 use crate::observer::{Event, FallbackReason, Observer};
 use crate::options::{DecodingOptions, TranscribeOptions};
 use crate::tokenizer::Tokenizer;
+use crate::vad::VadOptions;
 
 /// What the thresholds say of a decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +116,9 @@ impl TranscribeOptions {
         if self.hallucination_silence_threshold.is_some() && !self.word_timestamps {
             return bad("`hallucination_silence_threshold` requires `word_timestamps`".into());
         }
-        Ok(())
+        if self.vad.is_some() && self.clip_timestamps.iter().any(|t| *t > 0.0) {
+            return bad("`vad` and `clip_timestamps` can't be given together".into());
+        }
+        self.vad.as_ref().map_or(Ok(()), VadOptions::validate)
     }
 }

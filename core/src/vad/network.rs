@@ -1,0 +1,147 @@
+//! Silero VAD for 16 kHz: a short Fourier transform as a convolution, four convolutions over its magnitudes, an LSTM
+//! that remembers what came before, and a probability for each chunk of 32 ms.
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{Conv1d, Conv1dConfig, Module, VarBuilder};
+
+use crate::error::Result;
+use crate::kernels;
+
+/// Samples that one probability is for: 32 ms.
+pub const CHUNK: usize = 512;
+/// Samples before a chunk that are heard with it.
+const CONTEXT: usize = 64;
+/// Samples after it, mirrored.
+const MIRRORED: usize = 64;
+const N_FFT: usize = 256;
+const STRIDE: usize = 128;
+const N_MAGNITUDES: usize = N_FFT / 2 + 1;
+/// Numbers that the LSTM remembers.
+const N_STATE: usize = 128;
+/// Chunks that go through the convolutions at once.
+const AT_ONCE: usize = 256;
+
+/// Made by `tests/golden/make_vad.py`.
+#[cfg(feature = "vad")]
+const WEIGHTS: &[u8] = include_bytes!("../../assets/silero_vad.safetensors");
+
+/// The network, and what it remembers of the samples so far.
+#[derive(Debug, Clone)]
+pub struct Vad {
+    stft: Conv1d,
+    convolutions: Vec<Conv1d>,
+    /// From a chunk's features to the four gates. (4 · n_state, n_state)
+    input: Tensor,
+    input_bias: Tensor,
+    /// The same from the state. (4 · n_state) rows of (n_state)
+    recurrent: Vec<f32>,
+    /// (n_state) and one
+    last: (Vec<f32>, f32),
+    hidden: Vec<f32>,
+    cell: Vec<f32>,
+    context: Vec<f32>,
+}
+
+impl Vad {
+    /// With the weights of the crate.
+    ///
+    /// # Errors
+    /// If it was built without the feature `vad`.
+    pub fn bundled() -> Result<Self> {
+        #[cfg(feature = "vad")]
+        return Self::new(WEIGHTS);
+        #[cfg(not(feature = "vad"))]
+        Err(crate::Error::Options("`vad`: this build has no voice activity detection".into()))
+    }
+
+    /// With these weights, safetensors with the names that `tests/golden/make_vad.py` gives them.
+    ///
+    /// # Errors
+    /// If they are none, or do not fit.
+    pub fn new(weights: &[u8]) -> Result<Self> {
+        let vb = VarBuilder::from_slice_safetensors(weights, DType::F32, &Device::Cpu)?;
+        let stft = Conv1dConfig { stride: STRIDE, ..Conv1dConfig::default() };
+        let convolution = |name: &str, n_in, n_out, stride| {
+            let config = Conv1dConfig { padding: 1, stride, ..Conv1dConfig::default() };
+            candle_nn::conv1d(n_in, n_out, 3, config, vb.pp(name))
+        };
+        let n_gates = 4 * N_STATE;
+        let lstm = vb.pp("lstm_cell");
+        let bias = (lstm.get(n_gates, "bias_ih")? + lstm.get(n_gates, "bias_hh")?)?;
+        let last = vb.pp("final_conv");
+        Ok(Self {
+            stft: candle_nn::conv1d_no_bias(1, 2 * N_MAGNITUDES, N_FFT, stft, vb.pp("stft_conv"))?,
+            convolutions: vec![
+                convolution("conv1", N_MAGNITUDES, 128, 1)?,
+                convolution("conv2", 128, 64, 2)?,
+                convolution("conv3", 64, 64, 2)?,
+                convolution("conv4", 64, N_STATE, 1)?,
+            ],
+            input: lstm.get((n_gates, N_STATE), "weight_ih")?,
+            input_bias: bias,
+            recurrent: lstm.get((n_gates, N_STATE), "weight_hh")?.flatten_all()?.to_vec1()?,
+            last: (
+                last.get((1, N_STATE, 1), "weight")?.flatten_all()?.to_vec1()?,
+                last.get(1, "bias")?.to_vec1::<f32>()?[0],
+            ),
+            hidden: vec![0.0; N_STATE],
+            cell: vec![0.0; N_STATE],
+            context: vec![0.0; CONTEXT],
+        })
+    }
+
+    /// The probability of speech in each of the next chunks; a last one that is not whole is filled with silence, and
+    /// ends the recording. (n) -> (⌈n / 512⌉)
+    ///
+    /// # Errors
+    /// If there is no memory.
+    pub fn probabilities(&mut self, samples: &[f32]) -> Result<Vec<f32>> {
+        let mut all = Vec::with_capacity(samples.len().div_ceil(CHUNK));
+        for some in samples.chunks(AT_ONCE * CHUNK) {
+            let gates = self.gates(some)?;
+            all.extend(gates.chunks_exact(4 * N_STATE).map(|gates| self.step(gates)));
+        }
+        Ok(all)
+    }
+
+    /// What the audio alone says to the gates. (n) -> (⌈n / 512⌉, 4 · n_state)
+    fn gates(&mut self, samples: &[f32]) -> Result<Vec<f32>> {
+        let n = samples.len().div_ceil(CHUNK);
+        let mut heard = Vec::with_capacity(n * (CONTEXT + CHUNK + MIRRORED));
+        for chunk in samples.chunks(CHUNK) {
+            let start = heard.len();
+            heard.extend_from_slice(&self.context);
+            heard.extend_from_slice(chunk);
+            heard.resize(start + CONTEXT + CHUNK, 0.0);
+            self.context.copy_from_slice(&heard[start + CHUNK..]);
+            let end = heard.len() - 1;
+            heard.extend_from_within(end - MIRRORED..end);
+            heard[end + 1..].reverse();
+        }
+        let heard = Tensor::from_vec(heard, (n, 1, CONTEXT + CHUNK + MIRRORED), &Device::Cpu)?;
+        let both = self.stft.forward(&heard)?;
+        let part = |first| both.narrow(1, first, N_MAGNITUDES)?.sqr();
+        let mut x = (part(0)? + part(N_MAGNITUDES)?)?.sqrt()?;
+        for convolution in &self.convolutions {
+            x = convolution.forward(&x)?.relu()?;
+        }
+        let gates = x.squeeze(2)?.matmul(&self.input.t()?)?.broadcast_add(&self.input_bias)?;
+        Ok(gates.flatten_all()?.to_vec1()?)
+    }
+
+    /// One step of the LSTM. gates: (4 · n_state), those of input, forgetting, the new value and output
+    fn step(&mut self, gates: &[f32]) -> f32 {
+        let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
+        let rows = self.recurrent.chunks_exact(N_STATE).zip(gates);
+        let sums: Vec<f32> = rows.map(|(row, gate)| gate + kernels::dot(row, &self.hidden)).collect();
+        let (input, rest) = sums.split_at(N_STATE);
+        let (forget, rest) = rest.split_at(N_STATE);
+        let (new, output) = rest.split_at(N_STATE);
+        for i in 0..N_STATE {
+            self.cell[i] = sigmoid(forget[i]) * self.cell[i] + sigmoid(input[i]) * new[i].tanh();
+            self.hidden[i] = sigmoid(output[i]) * self.cell[i].tanh();
+        }
+        let last = self.hidden.iter().zip(&self.last.0).map(|(h, w)| h.max(0.0) * w).sum::<f32>();
+        sigmoid(last + self.last.1)
+    }
+}
