@@ -7,6 +7,7 @@ use candle_whisper::job::{Job, Terminals};
 use candle_whisper::locate::Location;
 use candle_whisper::options::{BadUsage, for_model, transcribe_options};
 use candle_whisper_core::options::{DecodingOptions, Task, TranscribeOptions};
+use candle_whisper_core::vad::VadOptions;
 
 pub fn args(typed: &str) -> Args {
     let words = std::iter::once("candle-whisper").chain(typed.split_whitespace());
@@ -98,6 +99,15 @@ fn each_flag_changes_what_it_names_and_nothing_else() {
         }),
         ("--hallucination_silence_threshold None", |_| ()),
         ("--seed 7", |o| o.seed = 7),
+        ("--vad True", |o| o.vad = Some(VadOptions::default())),
+        ("--vad True --vad_threshold 0.3 --vad_max_speech_duration_s 20 --vad-speech-pad-ms 0", |o| {
+            o.vad = Some(VadOptions {
+                threshold: 0.3,
+                max_speech_duration_s: Some(20.0),
+                speech_pad_ms: 0.0,
+                ..VadOptions::default()
+            });
+        }),
         ("--word-timestamps True --beam-size None", |o| {
             o.word_timestamps = true;
             o.decode.beam_size = None;
@@ -140,6 +150,12 @@ fn complaints_name_the_flag() {
         ("--clip_timestamps 3,2", "`--clip_timestamps`: each clip must end after it starts"),
         ("--suppress_tokens 5,,6", "`--suppress_tokens` takes token ids between commas, not ``"),
         ("--suppress_tokens -2", "`--suppress_tokens` takes token ids between commas, not `-2`"),
+        ("--vad True --vad_threshold 2", "`--vad_threshold` must be from 0 to 1, not 2"),
+        (
+            "--vad True --vad_min_silence_duration_ms -1",
+            "`--vad_min_silence_duration_ms` must be 0 or more, not -1",
+        ),
+        ("--vad True --clip_timestamps 1,2", "`--vad` and `--clip_timestamps` can't be given together"),
         ("--language Klingon", "unknown language `Klingon` for `--language`"),
         ("--fp16 True --dtype f32", "`--fp16` and `--dtype` say different things"),
         ("-o - -f srt,vtt", "`--output_dir -` takes one `--output_format`, for stdout can hold only one"),
@@ -198,6 +214,7 @@ fn the_reference_programs_warnings_are_given() {
             "--hallucination_silence_threshold has no effect without --word_timestamps True",
         ),
         ("--carry_initial_prompt True", "--carry_initial_prompt has no effect without --initial_prompt"),
+        ("--vad_threshold 0.3", "the limits of --vad have no effect without --vad True"),
         ("--max_line_width 0 --max_line_count None --highlight_words False", ""),
     ];
     for (typed, warning) in table {

@@ -5,7 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use candle_whisper_core::Transcript;
+use candle_whisper_core::audio::SAMPLE_RATE;
+use candle_whisper_core::{Transcript, media};
 
 use crate::data;
 
@@ -134,4 +135,42 @@ fn an_interrupt_keeps_what_is_done_and_leaves_no_half_file() {
     assert!(!transcript.segments.is_empty());
     let end = transcript.segments.last().unwrap().end;
     assert!(end < 700.0, "{end} seconds were done: the signal came too late");
+}
+
+/// So many seconds of silence, speech, and the same silence again, as a WAV of 16 bits.
+fn among_silence(seconds: usize) -> Vec<u8> {
+    let speech = media::decode(fs::File::open(jfk()).unwrap(), None).unwrap();
+    let silence = vec![0f32; seconds * SAMPLE_RATE];
+    let samples = [&silence, speech.samples(), &silence].concat();
+    let data: Vec<u8> = samples.iter().flat_map(|x| ((x * 32768.0) as i16).to_le_bytes()).collect();
+    let rate = SAMPLE_RATE as u32;
+    let mut wav = [b"RIFF".as_slice(), &(36 + data.len() as u32).to_le_bytes(), b"WAVEfmt "].concat();
+    for field in [16u32, 1 | 1 << 16, rate, 2 * rate, 2 | 16 << 16] {
+        wav.extend(field.to_le_bytes());
+    }
+    [wav, b"data".to_vec(), (data.len() as u32).to_le_bytes().to_vec(), data].concat()
+}
+
+#[test]
+fn with_vad_silence_is_left_out_and_times_stay() {
+    let here = tempfile::tempdir().unwrap();
+    fs::write(here.path().join("a.wav"), among_silence(25)).unwrap();
+    let words = |arguments: &[&str], clip: &Path| {
+        let json = ["--word_timestamps", "True", "-f", "json", "-o", "-"];
+        let output =
+            program().current_dir(here.path()).args(json).args(arguments).arg(clip).output().unwrap();
+        let (code, stdout, stderr) = said(&output);
+        assert_eq!((code, stderr.as_str()), (0, ""));
+        let transcript: Transcript = serde_json::from_str(&stdout).unwrap();
+        let words = transcript.segments.into_iter().flat_map(|segment| segment.words.unwrap_or_default());
+        words.map(|word| (word.word.trim().to_lowercase(), word.start)).collect::<Vec<_>>()
+    };
+    let alone = words(&[], &jfk());
+    let found = words(&["--vad", "True"], Path::new("a.wav"));
+    assert_eq!(found.len(), alone.len(), "{found:?}");
+    for ((word, start), (other, at)) in found.iter().zip(&alone) {
+        assert!((start - 25.0 - at).abs() < 0.5, "{word} at {start}, {other} at {at}");
+    }
+    let silence = data::tests().join("data/nonspeech-silence-10s.flac");
+    assert_eq!(words(&["--vad", "True"], &silence), []);
 }
