@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::kernels::{Kept, Panels, Part, Written};
 use crate::linear::Linear;
 
+pub mod arriving;
 mod checkpoint;
 mod ct2;
 mod cursor;
@@ -22,13 +23,17 @@ mod ggml;
 mod gguf;
 mod names;
 mod pickle;
+mod recipe;
 mod safetensors;
 mod stored;
 mod torch;
+pub mod write;
 
 pub use checkpoint::{Bytes, Checkpoint};
 pub use format::{Format, N_FIRST_BYTES};
+pub use recipe::{Recipe, is_computed};
 pub use stored::{Encoding, Stored};
+pub use write::Planned;
 
 /// A place in a checkpoint's tree of names, with the device and the type its tensors are loaded as.
 #[derive(Clone)]
