@@ -78,7 +78,7 @@ impl<'a> DecodingTask<'a> {
             .ok_or_else(|| Error::Tokenizer("the start token is missing".into()))?;
         let mut filters: Vec<Box<dyn LogitFilter>> = Vec::new();
         if options.suppress_blank {
-            filters.push(Box::new(SuppressBlank::new(tokenizer, sample_begin)?));
+            filters.push(Box::new(SuppressBlank::new(tokenizer, sample_begin)));
         }
         let suppressed = options::suppress_tokens(model, tokenizer, options)?;
         if !suppressed.is_empty() {

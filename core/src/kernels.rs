@@ -13,7 +13,7 @@ macro_rules! vectorised {
         $vis $($unsafe)* fn $name($($arg: $ty),*) $(-> $out)? {
             #[cfg(target_arch = "x86_64")]
             {
-                #[target_feature(enable = "avx512f,avx2,fma,f16c")]
+                #[target_feature(enable = "avx512f,avx512bw,avx2,fma,f16c")]
                 $($unsafe)* fn widest($($arg: $ty),*) $(-> $out)? {
                     #[allow(dead_code)]
                     type S = $crate::kernels::simd::Avx512;
@@ -59,6 +59,7 @@ macro_rules! vectorised {
 mod attention;
 mod blocks;
 mod convolution;
+mod integers;
 mod level;
 mod math;
 mod pack;
@@ -73,7 +74,7 @@ pub use attention::attention;
 pub use convolution::Convolution;
 pub use level::{Level, level, limit};
 pub use math::{log_sum_exp, max};
-pub use pack::{Kept, Part, Written};
+pub use pack::{Kept, Part, Products, Written};
 pub use panels::Panels;
 
 use candle_core::{CpuStorage, Layout, Result, bail};

@@ -3,13 +3,23 @@
 
 use std::collections::BTreeSet;
 
+use tokenizers::Tokenizer as Inner;
+
 use crate::error::{Error, Result};
 use crate::languages::{self, LANGUAGES};
 use crate::options::{Task, TextOrTokens};
 
+mod bytes;
+mod encoder;
+mod known;
+mod ranks;
 mod repair;
 mod vocabulary;
 mod words;
+
+use bytes::TokenBytes;
+use encoder::Encoder;
+use ranks::Ranks;
 
 /// Timestamps from 0.00 to 30.00 s in steps of 20 ms.
 const N_TIMESTAMPS: u32 = 1501;
@@ -37,15 +47,66 @@ pub struct SpecialTokens {
     pub timestamp_begin: u32,
 }
 
+/// (token, code) of each language that a network knows, in token order.
+type Languages = Vec<(u32, &'static str)>;
+
+impl SpecialTokens {
+    /// Asks for the ids of the names that a vocabulary of this size has.
+    fn find(n_vocab: usize, id: impl Fn(&str) -> Option<u32>) -> Result<(Self, Languages)> {
+        let needed = |names: &[&str]| {
+            names.iter().find_map(|name| id(name)).ok_or_else(|| {
+                let name = names[0];
+                Error::Tokenizer(format!("`tokenizer.json` has no `{name}`; is it a Whisper's?"))
+            })
+        };
+        let no_timestamps = needed(&["<|notimestamps|>"])?;
+        let special = Self {
+            eot: needed(&["<|endoftext|>"])?,
+            sot: needed(&["<|startoftranscript|>"])?,
+            translate: needed(&["<|translate|>"])?,
+            transcribe: needed(&["<|transcribe|>"])?,
+            sot_lm: needed(&["<|startoflm|>"])?,
+            sot_prev: needed(&["<|startofprev|>"])?,
+            no_speech: needed(&["<|nospeech|>", "<|nocaptions|>"])?,
+            no_timestamps,
+            timestamp_begin: no_timestamps + 1,
+        };
+        let languages = LANGUAGES
+            .iter()
+            .filter_map(|(code, _)| {
+                // Older files have Hebrew's old code.
+                let old = if *code == "he" { "iw" } else { code };
+                let name = |code: &str| id(&format!("<|{code}|>"));
+                Some((name(code).or_else(|| name(old))?, *code))
+            })
+            .collect();
+        let found = (special.timestamp_begin + N_TIMESTAMPS) as usize;
+        if found > n_vocab || (n_vocab <= 51866 && found != n_vocab) {
+            return Err(Error::Tokenizer(format!(
+                "`tokenizer.json` is for a vocabulary of {found} tokens, the network has {n_vocab}: \
+                 they belong to different models"
+            )));
+        }
+        Ok((special, languages))
+    }
+}
+
+/// What is looked up in a vocabulary once.
+struct Ids {
+    special: (SpecialTokens, Languages),
+    blank: Vec<u32>,
+    non_speech: Vec<u32>,
+}
+
 /// Encodes and decodes text, and knows the special tokens of one network.
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    encoder: Encoder,
     special: SpecialTokens,
-    /// (token, code) of each language the network knows, in token order.
-    languages: Vec<(u32, &'static str)>,
+    languages: Languages,
     multilingual: bool,
     /// What each id stands for, special tokens by their names.
-    bytes: Vec<Box<[u8]>>,
+    bytes: TokenBytes,
+    blank: Vec<u32>,
     non_speech: Vec<u32>,
 }
 
@@ -61,7 +122,10 @@ impl Tokenizer {
     /// # Errors
     /// If it is no tokenizer, lacks one of Whisper's special tokens, or has another number of tokens.
     pub fn from_json(json: &[u8], n_vocab: usize) -> Result<Self> {
-        Self::new(repair::read(json)?, n_vocab)
+        match known::in_json(json, n_vocab) {
+            Some(text) => Self::of_openai(text, n_vocab),
+            None => Self::read(repair::read(json)?, n_vocab),
+        }
     }
 
     /// Over the bytes of each token that is text, in the order of their ids, as a ggml file has them.
@@ -69,7 +133,10 @@ impl Tokenizer {
     /// # Errors
     /// If they are not the tokens of a byte-level BPE, or fewer than a vocabulary of `n_vocab` has.
     pub fn from_tokens(tokens: &[Box<[u8]>], n_vocab: usize) -> Result<Self> {
-        Self::new(vocabulary::tokenizer(tokens, n_vocab)?, n_vocab)
+        match known::in_list(tokens, n_vocab) {
+            Some(text) => Self::of_openai(text, n_vocab),
+            None => Self::read(vocabulary::tokenizer(tokens.iter().map(|token| &**token), n_vocab)?, n_vocab),
+        }
     }
 
     /// Over `vocabulary.txt` or `vocabulary.json` of a faster-whisper folder.
@@ -85,7 +152,7 @@ impl Tokenizer {
     /// # Errors
     /// If they have no such vocabulary.
     pub fn built_in(n_vocab: usize) -> Result<Self> {
-        Self::from_tokens(&vocabulary::built_in(n_vocab)?, n_vocab)
+        Self::of_openai(vocabulary::built_in(n_vocab)?, n_vocab)
     }
 
     /// The same as a `tokenizer.json`.
@@ -93,51 +160,51 @@ impl Tokenizer {
     /// # Errors
     /// If the tokenizer can't be written.
     pub fn to_json(&self) -> Result<String> {
-        self.inner.to_string(false).map_err(|e| Error::Tokenizer(e.to_string()))
+        self.encoder.get()?.to_string(false).map_err(|e| Error::Tokenizer(e.to_string()))
     }
 
-    fn new(mut inner: tokenizers::Tokenizer, n_vocab: usize) -> Result<Self> {
+    /// Over OpenAI's tokens of text. What encodes is made when a text is to be encoded, as few runs have one: it takes
+    /// longer than everything else here.
+    fn of_openai(text: TokenBytes, n_vocab: usize) -> Result<Self> {
+        let names = vocabulary::special_names(n_vocab)?;
+        let n_text = text.len();
+        let ranks =
+            Ranks::of(&text, symbols().map(|(symbol, _)| symbol).chain(BEFORE_WORDS.map(String::from)));
+        let encode = |piece: &str| Ok(ranks.encode(piece));
+        let ids = Ids {
+            blank: encode(" ")?,
+            non_speech: non_speech(encode)?,
+            special: SpecialTokens::find(n_vocab, |name| {
+                names.iter().position(|n| n == name).map(|at| (n_text + at) as u32)
+            })?,
+        };
+        let mut bytes = text;
+        names.iter().for_each(|name| bytes.push(name.as_bytes()));
+        Ok(Self::new(Encoder::built_in(n_vocab), ids, n_vocab, bytes))
+    }
+
+    fn read(mut inner: Inner, n_vocab: usize) -> Result<Self> {
         // `<|endoftext|>` in a prompt is nine characters, not a command.
         inner.set_encode_special_tokens(true);
-        let id = |names: &[&str]| {
-            names.iter().find_map(|name| inner.token_to_id(name)).ok_or_else(|| {
-                let name = names[0];
-                Error::Tokenizer(format!("`tokenizer.json` has no `{name}`; is it a Whisper's?"))
-            })
+        let encode = |text: &str| encode_with(&inner, text);
+        let ids = Ids {
+            blank: encode(" ")?,
+            non_speech: non_speech(encode)?,
+            special: SpecialTokens::find(n_vocab, |name| inner.token_to_id(name))?,
         };
-        let no_timestamps = id(&["<|notimestamps|>"])?;
-        let special = SpecialTokens {
-            eot: id(&["<|endoftext|>"])?,
-            sot: id(&["<|startoftranscript|>"])?,
-            translate: id(&["<|translate|>"])?,
-            transcribe: id(&["<|transcribe|>"])?,
-            sot_lm: id(&["<|startoflm|>"])?,
-            sot_prev: id(&["<|startofprev|>"])?,
-            no_speech: id(&["<|nospeech|>", "<|nocaptions|>"])?,
-            no_timestamps,
-            timestamp_begin: no_timestamps + 1,
-        };
-        let languages: Vec<_> = LANGUAGES
-            .iter()
-            .filter_map(|(code, _)| {
-                // Older files have Hebrew's old code.
-                let old = if *code == "he" { "iw" } else { code };
-                let name = |code: &str| inner.token_to_id(&format!("<|{code}|>"));
-                Some((name(code).or_else(|| name(old))?, *code))
-            })
-            .collect();
-        let needed = (special.timestamp_begin + N_TIMESTAMPS) as usize;
-        if needed > n_vocab || (n_vocab <= 51866 && needed != n_vocab) {
-            return Err(Error::Tokenizer(format!(
-                "`tokenizer.json` is for a vocabulary of {needed} tokens, the network has {n_vocab}: \
-                 they belong to different models"
-            )));
+        let bytes = bytes::of(&inner, ids.special.0.eot, ids.special.0.timestamp_begin)?;
+        Ok(Self::new(Encoder::from(inner), ids, n_vocab, bytes))
+    }
+
+    /// `bytes`: of every token before the timestamps.
+    fn new(encoder: Encoder, ids: Ids, n_vocab: usize, mut bytes: TokenBytes) -> Self {
+        let Ids { special: (special, languages), blank, non_speech } = ids;
+        for id in special.timestamp_begin..n_vocab as u32 {
+            let seconds = f64::from(id - special.timestamp_begin) * 0.02;
+            bytes.push(format!("<|{seconds:.2}|>").as_bytes());
         }
-        let bytes = token_bytes(&inner, &special, n_vocab)?;
         let multilingual = n_vocab >= 51865;
-        let mut tokenizer = Self { inner, special, languages, multilingual, bytes, non_speech: Vec::new() };
-        tokenizer.non_speech = tokenizer.find_non_speech()?;
-        Ok(tokenizer)
+        Self { encoder, special, languages, multilingual, bytes, blank, non_speech }
     }
 
     /// The special tokens.
@@ -190,11 +257,7 @@ impl Tokenizer {
     /// # Errors
     /// If the tokenizer's own rules fail.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self
-            .inner
-            .encode_fast(text, false)
-            .map_err(|e| Error::Tokenizer(format!("could not encode `{text}`: {e}")))?;
-        Ok(encoding.get_ids().to_vec())
+        encode_with(self.encoder.get()?, text)
     }
 
     /// Ids of a prompt or prefix: text gets the space it begins with, ids stay as they are.
@@ -223,89 +286,73 @@ impl Tokenizer {
     }
 
     fn decode_all(&self, ids: impl Iterator<Item = u32>) -> String {
-        let bytes: Vec<u8> =
-            ids.filter_map(|id| self.bytes.get(id as usize)).flat_map(|b| b.iter().copied()).collect();
+        let bytes: Vec<u8> = ids.filter_map(|id| self.bytes.get(id)).flatten().copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Tokens of a blank, which no transcript begins with.
+    pub fn blank_tokens(&self) -> &[u32] {
+        &self.blank
     }
 
     /// Tokens of speaker names, brackets, music notes and the like, which are not spoken; sorted.
     pub fn non_speech_tokens(&self) -> &[u32] {
         &self.non_speech
     }
+}
 
-    fn find_non_speech(&self) -> Result<Vec<u32>> {
-        const SINGLE: &str = "\"#()*+/:;<=>@[\\]^_`{|}~「」『』";
-        const GROUPS: [&str; 17] = [
-            "<<", ">>", "<<<", ">>>", "--", "---", "-(", "-[", "('", "(\"", "((", "))", "(((", ")))", "[[",
-            "]]", "{{",
-        ];
-        const MORE_GROUPS: [&str; 3] = ["}}", "♪♪", "♪♪♪"];
-        // Their first byte pairs stand for nothing but such symbols, so the first token is enough.
-        const MUSIC: &str = "♩♪♫♬♭♮♯";
-        let symbols = SINGLE
-            .chars()
-            .map(String::from)
-            .chain(GROUPS.iter().chain(&MORE_GROUPS).map(|s| (*s).to_owned()))
-            .map(|symbol| (symbol, false))
-            .chain(MUSIC.chars().map(|c| (String::from(c), true)));
-        // Hyphens and quotes are fine between words, not before one.
-        let mut tokens: BTreeSet<u32> = BTreeSet::new();
-        for text in [" -", " '"] {
-            tokens.extend(self.encode(text)?.first());
+/// Hyphens and quotes are fine between words, not before one.
+const BEFORE_WORDS: [&str; 2] = [" -", " '"];
+
+/// Symbols that are not spoken, without and with a blank before them, and whether the first token of each is enough.
+fn symbols() -> impl Iterator<Item = (String, bool)> {
+    const SINGLE: &str = "\"#()*+/:;<=>@[\\]^_`{|}~「」『』";
+    const GROUPS: [&str; 20] = [
+        "<<",
+        ">>",
+        "<<<",
+        ">>>",
+        "--",
+        "---",
+        "-(",
+        "-[",
+        "('",
+        "(\"",
+        "((",
+        "))",
+        "(((",
+        ")))",
+        "[[",
+        "]]",
+        "{{",
+        "}}",
+        "♪♪",
+        "♪♪♪",
+    ];
+    // Their first byte pairs stand for nothing but such symbols, so the first token is enough.
+    const MUSIC: &str = "♩♪♫♬♭♮♯";
+    let whole = SINGLE.chars().map(String::from).chain(GROUPS.map(String::from));
+    let symbols = whole.map(|symbol| (symbol, false)).chain(MUSIC.chars().map(|c| (String::from(c), true)));
+    symbols.flat_map(|(symbol, first)| [(format!(" {symbol}"), first), (symbol, first)])
+}
+
+fn non_speech(encode: impl Fn(&str) -> Result<Vec<u32>>) -> Result<Vec<u32>> {
+    let mut tokens: BTreeSet<u32> = BTreeSet::new();
+    for text in BEFORE_WORDS {
+        tokens.extend(encode(text)?.first());
+    }
+    for (symbol, first_is_enough) in symbols() {
+        let ids = encode(&symbol)?;
+        if ids.len() == 1 || first_is_enough {
+            tokens.extend(ids.first());
         }
-        for (symbol, first_is_enough) in symbols {
-            for text in [symbol.clone(), format!(" {symbol}")] {
-                let ids = self.encode(&text)?;
-                if ids.len() == 1 || first_is_enough {
-                    tokens.extend(ids.first());
-                }
-            }
-        }
-        Ok(tokens.into_iter().collect())
     }
+    Ok(tokens.into_iter().collect())
 }
 
-/// The bytes behind each id. Byte-level BPE writes every byte as a printable character; this undoes it.
-fn token_bytes(
-    inner: &tokenizers::Tokenizer,
-    special: &SpecialTokens,
-    n_vocab: usize,
-) -> Result<Vec<Box<[u8]>>> {
-    let byte_of = byte_of();
-    (0..n_vocab as u32)
-        .map(|id| {
-            if id >= special.timestamp_begin {
-                let seconds = f64::from(id - special.timestamp_begin) * 0.02;
-                return Ok(format!("<|{seconds:.2}|>").into_bytes().into());
-            }
-            let token = inner.id_to_token(id).unwrap_or_default();
-            if id >= special.eot {
-                return Ok(token.into_bytes().into());
-            }
-            token
-                .chars()
-                .map(|c| byte_of.get(c as usize).copied().flatten())
-                .collect::<Option<Box<[u8]>>>()
-                .ok_or_else(|| Error::Tokenizer(format!("token {id}, `{token}`, is not byte-level")))
-        })
-        .collect()
-}
-
-/// The byte behind each of GPT-2's characters.
-fn byte_of() -> [Option<u8>; 324] {
-    let mut byte_of = [None; 324];
-    for byte in 0..=255u8 {
-        byte_of[printable(byte) as usize] = Some(byte);
-    }
-    byte_of
-}
-
-/// GPT-2's character for a byte: itself where it can be seen, otherwise the next one from U+0100 on.
-fn printable(byte: u8) -> char {
-    let seen = |b: u8| matches!(b, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-    if seen(byte) {
-        return byte as char;
-    }
-    let hidden_before = (0..byte).filter(|&b| !seen(b)).count() as u32;
-    char::from_u32(0x100 + hidden_before).unwrap_or('\u{100}')
+fn encode_with(inner: &Inner, text: &str) -> Result<Vec<u32>> {
+    let encoding = inner
+        .encode_fast(text, false)
+        .map_err(|e| Error::Tokenizer(format!("could not encode `{text}`: {e}")))?;
+    Ok(encoding.get_ids().to_vec())
 }

@@ -11,7 +11,7 @@ use candle_nn::{LayerNorm, VarBuilder};
 use candle_transformers::quantized_var_builder::VarBuilder as QuantisedVarBuilder;
 
 use crate::error::{Error, Result};
-use crate::kernels::{Kept, Panels, Part, Written};
+use crate::kernels::{Panels, Part, Products, Written};
 use crate::linear::Linear;
 
 pub mod arriving;
@@ -51,8 +51,8 @@ pub enum Matrices {
     /// Floats, like everything else.
     #[default]
     Floats,
-    /// Blocks of small integers: those of the file, or `Q8_0` made of its floats. On a CPU those of the file are kept
-    /// in any case: the kernels make of them the floats that they stand for.
+    /// Blocks of small integers: those of the file, or `Q8_0` made of its floats. They are multiplied as integers. On a
+    /// CPU those of the file are kept in any case, but the kernels make of them the floats that they stand for.
     Blocks,
 }
 
@@ -207,15 +207,18 @@ impl Weights {
                 biases[at..].copy_from_slice(&here.tensor(&[n_out], "bias")?.to_vec1()?);
             }
         }
-        let written = |parts: &[Part<'_>]| Kept::of(parts.iter().map(|part| part.written));
-        if written(&parts).is_none() {
+        let products = match self.matrices {
+            Matrices::Floats => Products::Floats,
+            Matrices::Blocks => Products::Integers,
+        };
+        if products.kept(parts.iter().map(|part| part.written), n_in).is_none() {
             // Floats beside blocks, or what the kernels do not know.
             parts.clear();
             for &(name, n_out, _) in layers {
                 parts.push(Part::of(&self.pp(name).tensor(&[n_out, n_in], "weight")?)?);
             }
         }
-        let panels = Panels::new(n_in, &parts, &biases);
+        let panels = Panels::new(n_in, &parts, &biases, products);
         drop(parts);
         for (name, ..) in layers {
             if let Store::File(checkpoint) = &self.store
@@ -252,46 +255,10 @@ impl Weights {
             }
             _ => None,
         };
-        let floats = |parts: &[Part<'_>]| parts.iter().any(|part| matches!(part.written, Written::Floats(_)));
-        let whole_blocks = n_in.is_multiple_of(GgmlDType::Q8_0.block_size());
         match parts {
-            Some(parts) if !(self.matrices == Matrices::Blocks && whole_blocks && floats(&parts)) => {
-                Ok(parts)
-            }
-            _ if self.matrices == Matrices::Floats || !whole_blocks => {
-                Ok(vec![Part::of(&here.tensor(&shape, "weight")?)?])
-            }
-            _ => {
-                let written = Written::Blocks(GgmlDType::Q8_0);
-                Ok(vec![Part { n: n_out, written, bytes: Cow::Owned(here.quantised(n_in, n_out)?) }])
-            }
+            Some(parts) => Ok(parts),
+            None => Ok(vec![Part::of(&here.tensor(&shape, "weight")?)?]),
         }
-    }
-
-    /// `weight` (n_out, n_in) as the bytes of Q8_0, made of some rows at a time.
-    fn quantised(&self, n_in: usize, n_out: usize) -> Result<Vec<u8>> {
-        /// Numbers in f32 that exist at once.
-        const ONCE: usize = 1 << 20;
-        let quantise = |floats: &Tensor| QTensor::quantize(floats, GgmlDType::Q8_0);
-        let stored = match &self.store {
-            Store::File(checkpoint) => {
-                let stored = checkpoint.get(&self.full("weight"));
-                stored.filter(|stored| stored.shape == [n_out, n_in]).map(|stored| (checkpoint, stored))
-            }
-            _ => None,
-        };
-        let Some((checkpoint, stored)) = stored else {
-            return Ok(quantise(&self.tensor(&[n_out, n_in], "weight")?)?.data()?.into_owned());
-        };
-        let mut bytes = Vec::new();
-        let step = (ONCE / n_in).max(1);
-        for first in (0..n_out).step_by(step) {
-            let rows = stored.rows(first..(first + step).min(n_out));
-            let rows =
-                rows.ok_or_else(|| Error::Weights(format!("`{}` has no rows", self.full("weight"))))?;
-            bytes.extend_from_slice(&quantise(&checkpoint.tensor(&rows, DType::F32, &Device::Cpu)?)?.data()?);
-        }
-        Ok(bytes)
     }
 
     /// `weight` (n_out, n_in) as floats or as blocks, on another device.

@@ -87,7 +87,7 @@ pub struct Args {
     #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "Model")]
     pub device: DeviceRequest,
     /// Number format to compute in; auto is f32 on the CPU and f16 on CUDA. With quantised the large matrices stay
-    /// in the blocks of a quantised file, or become Q8_0
+    /// in the blocks of a quantised file, or become Q8_0, and integers are multiplied
     #[arg(long, default_value = "auto", help_heading = "Model")]
     pub dtype: Precision,
     /// True is --dtype f16, False is --dtype f32; on the CPU f16 becomes f32

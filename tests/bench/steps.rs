@@ -1,4 +1,4 @@
-//! `cargo run --release --example steps -- MODEL_FOLDER [THREADS [plain|avx2|avx512]]`: CPU and wall time of each part
+//! `cargo run --release --example steps -- MODEL_FOLDER [THREADS [f32|quantised [plain|avx2|avx512]]]`: CPU and wall time of each part
 //! of a window, best of some turns, of a decoded token at several positions, which must not grow with the position, and
 //! of the encoder's kernels, with the instructions named or all that the processor has.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
@@ -7,8 +7,10 @@ use std::time::Instant;
 
 use anyhow::Context;
 use candle_core::{Device, Tensor};
+use candle_whisper::cache::{self, ModelRequest};
+use candle_whisper::device::{DeviceRequest, Precision};
 use candle_whisper_core::audio::Waveform;
-use candle_whisper_core::kernels::{self, Convolution, Level, Panels, Part};
+use candle_whisper_core::kernels::{self, Convolution, Level, Panels, Part, Products};
 use candle_whisper_core::mel::LogMel;
 use candle_whisper_core::model::Model;
 
@@ -41,6 +43,11 @@ fn main() -> anyhow::Result<()> {
     let folder = args.next().context("usage: steps MODEL_FOLDER [THREADS]")?;
     let threads = args.next().map_or(Ok(0), |n| n.parse())?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global()?;
+    let precision = match args.next().as_deref() {
+        None | Some("f32") => Precision::F32,
+        Some("quantised") => Precision::Quantised,
+        Some(other) => anyhow::bail!("`{other}` is none of f32 and quantised"),
+    };
     let level = match args.next().as_deref() {
         None => kernels::level(),
         Some("plain") => kernels::limit(Level::Plain),
@@ -49,7 +56,9 @@ fn main() -> anyhow::Result<()> {
         Some(other) => anyhow::bail!("`{other}` is none of plain, avx2 and avx512"),
     };
     println!("{level:?}");
-    let whisper = candle_whisper::preload_model(&folder)?;
+    let request =
+        ModelRequest { precision, device: DeviceRequest::Cpu, ..ModelRequest::from(folder.as_str()) };
+    let whisper = cache::preload(&request)?;
     let model: &dyn Model = whisper.model();
     let dims = model.dims();
     let show = |what: &str, (wall, cpu): (f64, f64)| println!("{what:<28} {wall:9.2} ms {cpu:9.2} ms of CPU");
@@ -85,9 +94,15 @@ fn main() -> anyhow::Result<()> {
     let n = dims.n_state;
     let random = |shape: &[usize]| Tensor::rand(-1f32, 1f32, shape, &Device::Cpu);
     let (x, frames) = (random(&[1, 1500, n])?, random(&[1, 3000, n])?);
-    let linear = Panels::new(n, &[Part::of(&random(&[4 * n, n])?)?], &vec![0.5; 4 * n])?;
+    let weight = Part::of(&random(&[4 * n, n])?)?;
+    let linear = |products| Panels::new(n, std::slice::from_ref(&weight), &vec![0.5; 4 * n], products);
+    let (linear, integers) = (linear(Products::Floats)?, linear(Products::Integers)?);
     let convolution = Convolution::new(&random(&[n, n, 3])?, &random(&[n])?, 2)?.context("no convolution")?;
-    show("linear, n to 4n", time(5, || Ok(linear.forward(&x)?))?);
+    for _ in 0..3 {
+        // In turns, as other work comes and goes.
+        show("linear, n to 4n", time(10, || Ok(linear.forward(&x)?))?);
+        show("the same with integers", time(10, || Ok(integers.forward(&x)?))?);
+    }
     show("linear, n to 4n, gelu", time(5, || Ok(linear.forward_gelu(&x)?))?);
     show("convolution 2, gelu", time(5, || Ok(convolution.forward_gelu(&frames)?))?);
     let heads = dims.n_audio_head;

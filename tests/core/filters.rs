@@ -72,7 +72,7 @@ fn without_a_limit_the_first_timestamp_may_be_any() {
 #[test]
 fn blanks_are_suppressed_at_the_beginning_only() {
     let tokenizer = tokenizer(N_VOCAB);
-    let filter = SuppressBlank::new(&tokenizer, 1).unwrap();
+    let filter = SuppressBlank::new(&tokenizer, 1);
     let left = remaining(&filter, &[SOT]);
     assert!(!left[220] && !left[EOT as usize]);
     assert_eq!(left.iter().filter(|&&x| !x).count(), 2);

@@ -4,6 +4,7 @@
 mod anomalies;
 mod arriving;
 mod bad_audio;
+mod candle;
 mod compression;
 mod data;
 mod dims;

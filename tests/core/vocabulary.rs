@@ -33,10 +33,11 @@ fn texts() -> Vec<String> {
 fn the_built_in_vocabularies_are_those_of_tokenizer_json() {
     let texts = texts();
     for n_vocab in SIZES {
-        let (ours, theirs) = (Tokenizer::built_in(n_vocab).unwrap(), tokenizer(n_vocab));
+        let (ours, theirs) = (Tokenizer::built_in(n_vocab).unwrap(), as_read(n_vocab));
         assert_eq!(ours.special(), theirs.special());
         assert_eq!(ours.languages(), theirs.languages());
         assert_eq!(ours.non_speech_tokens(), theirs.non_speech_tokens());
+        assert_eq!(ours.blank_tokens(), theirs.blank_tokens());
         for text in &texts {
             assert_eq!(ours.encode(text).unwrap(), theirs.encode(text).unwrap(), "{n_vocab} {text:?}");
         }
@@ -47,6 +48,43 @@ fn the_built_in_vocabularies_are_those_of_tokenizer_json() {
         }
         println!("{n_vocab}: {} texts and every id but two", texts.len());
     }
+}
+
+/// The tokenizer of `tokenizer.json`, none of it taken from what is built in: a rule that does nothing makes it one of its
+/// own.
+fn as_read(n_vocab: usize) -> Tokenizer {
+    changed(n_vocab, |json| json["normalizer"] = serde_json::json!({"type": "Sequence", "normalizers": []}))
+        .unwrap()
+}
+
+fn changed(
+    n_vocab: usize,
+    change: impl FnOnce(&mut serde_json::Value),
+) -> candle_whisper_core::Result<Tokenizer> {
+    let name = ["tiny.en/tokenizer.json", "base/tokenizer.json", "v3-tokenizer.json"][n_vocab - SIZES[0]];
+    let mut json = serde_json::from_slice(&model_file(name)).unwrap();
+    change(&mut json);
+    Tokenizer::from_json(json.to_string().as_bytes(), n_vocab)
+}
+
+#[test]
+fn what_differs_from_openais_is_read_as_it_is() {
+    let n_vocab = 51865;
+    let openais = tokenizer(n_vocab);
+    let swapped = changed(n_vocab, |json| {
+        let vocab = &mut json["model"]["vocab"];
+        (vocab["Ġtea"], vocab["Ġcup"]) = (vocab["Ġcup"].clone(), vocab["Ġtea"].clone());
+    })
+    .unwrap();
+    let (tea, cup) = (openais.encode(" tea").unwrap(), openais.encode(" cup").unwrap());
+    assert_eq!((swapped.encode(" tea").unwrap(), swapped.decode(&tea)), (cup, " cup".into()));
+    let spaced = changed(n_vocab, |json| json["pre_tokenizer"]["add_prefix_space"] = true.into()).unwrap();
+    assert_eq!(spaced.encode("tea").unwrap(), tea);
+    let lower =
+        changed(n_vocab, |json| json["normalizer"] = serde_json::json!({"type": "Lowercase"})).unwrap();
+    assert_eq!(lower.encode(" TEA").unwrap(), tea);
+    let lacking = changed(n_vocab, |json| drop(json["added_tokens"].as_array_mut().unwrap().pop()));
+    assert!(lacking.unwrap_err().to_string().contains("<|notimestamps|>"));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! What may not be sampled next. Filters work on plain rows of logits, one after the other in list order.
 
-use crate::error::Result;
 use crate::kernels;
 use crate::tokenizer::Tokenizer;
 
@@ -21,13 +20,10 @@ pub struct SuppressBlank {
 
 impl SuppressBlank {
     /// `sample_begin`: tokens before the first sampled one.
-    ///
-    /// # Errors
-    /// If the tokenizer can't encode a blank.
-    pub fn new(tokenizer: &Tokenizer, sample_begin: usize) -> Result<Self> {
-        let mut tokens = tokenizer.encode(" ")?;
+    pub fn new(tokenizer: &Tokenizer, sample_begin: usize) -> Self {
+        let mut tokens = tokenizer.blank_tokens().to_vec();
         tokens.push(tokenizer.special().eot);
-        Ok(Self { tokens, sample_begin })
+        Self { tokens, sample_begin }
     }
 }
 

@@ -4,7 +4,7 @@
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 
 use super::contiguous;
-use super::pack::Part;
+use super::pack::{Part, Products};
 use super::panels::Panels;
 use super::shared::SharedOut;
 use super::tile::{Rows, Then};
@@ -34,7 +34,7 @@ impl Convolution {
             return Ok(None);
         }
         let rows = weight.transpose(1, 2)?.contiguous()?.reshape((n_out, KERNEL * n_in))?;
-        let panels = Panels::new(KERNEL * n_in, &[Part::of(&rows)?], &bias.to_vec1()?)?;
+        let panels = Panels::new(KERNEL * n_in, &[Part::of(&rows)?], &bias.to_vec1()?, Products::Floats)?;
         Ok(Some(Self { panels, stride }))
     }
 

@@ -10,7 +10,7 @@ pub enum Level {
     Plain = 1,
     /// AVX2, FMA and F16C.
     Avx2,
-    /// AVX-512 F besides.
+    /// AVX-512 F and BW besides.
     Avx512,
 }
 
@@ -39,7 +39,8 @@ fn detected() -> Level {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
     {
-        return if is_x86_feature_detected!("avx512f") { Level::Avx512 } else { Level::Avx2 };
+        let widest = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+        return if widest { Level::Avx512 } else { Level::Avx2 };
     }
     Level::Plain
 }

@@ -3,12 +3,19 @@
 use super::simd::{Simd, WIDTH};
 
 /// Rounds to the nearest integer when added and subtracted: 1.5 * 2^23.
-const ROUND: f32 = 12_582_912.0;
+pub(super) const ROUND: f32 = 12_582_912.0;
 /// ln 2 in two parts, the first with few digits, so that `n * LN2_HI` is exact.
 const LN2_HI: f32 = 0.693_359_4;
 const LN2_LO: f32 = -2.121_944_4e-4;
 /// Least squares in relative error on ±ln(2)/2: 4.4e-9.
 const EXP: [f32; 7] = [1.0, 1.0, 0.499_999_94, 0.166_664_6, 0.041_668_236, 0.008_371_565, 0.001_382_482];
+
+/// The nearest integer to a number below 2^22, halves to the even one. Becomes two instructions for a whole vector, where
+/// `as` has to look for what does not fit.
+#[inline(always)]
+pub(super) fn rounded(x: f32) -> i32 {
+    ((x + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32)
+}
 
 /// e^x to about 2e-7 relative; 0 becomes 1, and what is below -87 becomes 0: numbers near the smallest would turn into
 /// subnormal ones in what follows, with which some processors are a hundred times slower.
@@ -76,6 +83,13 @@ pub(super) fn max_in(row: &[f32]) -> f32 {
 vectorised! {
     /// The largest value; -inf for none.
     pub fn max(row: &[f32]) -> f32 = max_in
+}
+
+/// The largest magnitude, 0 for none; a NaN where there is one.
+#[inline(always)]
+pub(super) fn max_abs(row: &[f32]) -> f32 {
+    // Magnitudes are in the order of their bits, NaNs above all, and the largest integer is found by vectors.
+    f32::from_bits(row.iter().fold(0, |largest, x| largest.max(x.to_bits() & 0x7fff_ffff)))
 }
 
 #[inline(always)]

@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
-use super::pack::{Part, pack};
+use super::integers::{self, Rounded};
+use super::pack::{Part, Products, pack};
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, Simd, WIDTH};
 use super::store::{LONGEST_BLOCK, Store, View};
@@ -37,14 +38,14 @@ impl Panels {
     ///
     /// # Errors
     /// If the bytes or the bias are not for so many rows, or floats are beside blocks.
-    pub fn new(k: usize, parts: &[Part<'_>], bias: &[f32]) -> Result<Self> {
+    pub fn new(k: usize, parts: &[Part<'_>], bias: &[f32], products: Products) -> Result<Self> {
         let n: usize = parts.iter().map(|part| part.n).sum();
         if k == 0 || n == 0 || !(bias.is_empty() || bias.len() == n) {
             bail!("a matrix ({n}, {k}) with a bias of {}", bias.len());
         }
         let mut padded = bias.to_vec();
         padded.resize(n.next_multiple_of(WIDTH), 0.0);
-        Ok(Self { n, k, store: pack(k, parts)?, bias: padded })
+        Ok(Self { n, k, store: pack(k, parts, products)?, bias: padded })
     }
 
     /// Rows of the matrix. ids: (n_ids) -> (n_ids, k)
@@ -59,6 +60,10 @@ impl Panels {
             let id = id as usize;
             if id >= self.n {
                 bail!("row {id} of {}", self.n);
+            }
+            if let Store::Pairs(blocks) = &self.store {
+                out.extend(blocks.row(id, self.k));
+                continue;
             }
             let first = id / WIDTH * self.k;
             unpack(&self.store, first, first + self.k, &mut panel);
@@ -118,6 +123,19 @@ impl Panels {
         let wanted = if threads == 1 { 1 } else { (m * self.n * self.k / LEAST).clamp(1, 2 * threads) };
         let column_blocks = wanted.div_ceil(row_blocks.max(1)).min(panels);
         let columns = panels.div_ceil(column_blocks);
+        if let Store::Pairs(blocks) = &self.store {
+            let x = Rounded::new(x, m, self.k, blocks);
+            pool::each(row_blocks * column_blocks, |task| {
+                let (block, part) = (task / column_blocks, task % column_blocks);
+                let rows = block * BLOCK..((block + 1) * BLOCK).min(m);
+                let part = part * columns..((part + 1) * columns).min(panels);
+                let at = rows.start * out_stride;
+                let job = integers::Job { x: &x, rows, part, n: self.n, bias: &self.bias, then };
+                // SAFETY: as below.
+                unsafe { integers::piece(blocks, job, out.at(at), out_stride) }
+            });
+            return;
+        }
         let one = |scratch: &mut [f32], task: usize| {
             let (block, part) = (task / column_blocks, task % column_blocks);
             let first = block * BLOCK;

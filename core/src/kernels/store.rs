@@ -107,13 +107,18 @@ pub(super) enum Store {
     F16(Vec<[f16; WIDTH]>),
     Bf16(Vec<[bf16; WIDTH]>),
     /// Small integers, whatever number of bits they had in a file.
-    Blocks(Blocks),
+    Blocks(Blocks<WIDTH>),
+    /// The same with two steps side by side, for products of integers.
+    Pairs(Blocks<PAIRED>),
 }
+
+/// Two steps of sixteen rows: a row's two beside each other.
+pub(super) const PAIRED: usize = 2 * WIDTH;
 
 /// Integers in blocks over k.
 #[derive(Debug)]
-pub(super) struct Blocks {
-    pub values: Vec<[i8; WIDTH]>,
+pub(super) struct Blocks<const TOGETHER: usize> {
+    pub values: Vec<[i8; TOGETHER]>,
     /// One for each block of steps.
     pub scales: Vec<[f32; WIDTH]>,
     /// As the scales, or none at all.
@@ -131,6 +136,19 @@ pub(super) enum View<'a> {
     Shifted(Shifted<'a>),
 }
 
+impl Blocks<PAIRED> {
+    /// The numbers of a row of a matrix with `k` columns.
+    pub(super) fn row(&self, row: usize, k: usize) -> impl Iterator<Item = f32> {
+        let (panel, lane) = (row / WIDTH, row % WIDTH);
+        (0..k).map(move |step| {
+            let q = self.values[(panel * k + step) / 2][2 * lane + step % 2];
+            let block = (panel * k + step) / self.block;
+            let offset = self.offsets.get(block).map_or(0.0, |offsets| offsets[lane]);
+            f32::from(q) * self.scales[block][lane] + offset
+        })
+    }
+}
+
 impl Store {
     /// Steps `from` to `to` over k, counted over all panels; both multiples of a block's unless a panel ends there.
     #[inline(always)]
@@ -139,6 +157,8 @@ impl Store {
             Self::F32(values) => View::F32(&values[from..to]),
             Self::F16(values) => View::F16(&values[from..to]),
             Self::Bf16(values) => View::Bf16(&values[from..to]),
+            // Multiplied in another way, see `integers`.
+            Self::Pairs(_) => View::F32(&[]),
             Self::Blocks(b) => {
                 let blocks = from / b.block..to.div_ceil(b.block);
                 let scaled = Scaled {

@@ -12,7 +12,7 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, Tokenizer};
 
-use super::{byte_of, printable};
+use super::bytes::{TokenBytes, byte_of, printable};
 use crate::error::{Error, Result};
 use crate::languages::LANGUAGES;
 
@@ -36,19 +36,25 @@ fn sizes(n_vocab: usize) -> Result<(usize, usize)> {
 }
 
 /// The tokens of text that OpenAI's models of this size of vocabulary have.
-pub(super) fn built_in(n_vocab: usize) -> Result<Vec<Box<[u8]>>> {
+pub(super) fn built_in(n_vocab: usize) -> Result<TokenBytes> {
     let (n_text, _) = sizes(n_vocab)?;
     let packed = if n_vocab == 51864 { GPT2 } else { MULTILINGUAL };
     let mut unpacked = Vec::new();
     DeflateDecoder::new(packed).read_to_end(&mut unpacked)?;
     let (lengths, mut rest) = unpacked.split_at(n_text);
-    let mut tokens = Vec::with_capacity(n_text);
+    // Room for the special tokens and the timestamps that come after them.
+    let mut tokens = TokenBytes::with_capacity(n_vocab, rest.len() + (n_vocab - n_text) * "<|29.98|>".len());
     for &length in lengths {
         let (token, after) = rest.split_at(usize::from(length));
-        tokens.push(token.into());
+        tokens.push(token);
         rest = after;
     }
     Ok(tokens)
+}
+
+/// The names of the special tokens that a vocabulary of this size has before the timestamps.
+pub(super) fn special_names(n_vocab: usize) -> Result<Vec<String>> {
+    Ok(special_tokens(sizes(n_vocab)?.1).collect())
 }
 
 /// Reads `vocabulary.txt` or `vocabulary.json` of a faster-whisper folder: tokens, one a line or in a list, each byte
@@ -71,13 +77,14 @@ pub(super) fn read(file: &[u8]) -> Result<Vec<Box<[u8]>>> {
 }
 
 /// A tokenizer of these tokens of text; what the list has beyond them is left out.
-pub(super) fn tokenizer(tokens: &[Box<[u8]>], n_vocab: usize) -> Result<Tokenizer> {
+pub(super) fn tokenizer<'a>(tokens: impl IntoIterator<Item = &'a [u8]>, n_vocab: usize) -> Result<Tokenizer> {
+    let tokens: Vec<&[u8]> = tokens.into_iter().collect();
     let (n_text, n_languages) = sizes(n_vocab)?;
     let bad = |what: String| Error::Tokenizer(format!("the model's list of tokens {what}"));
     let tokens = tokens.get(..n_text).ok_or_else(|| {
         bad(format!("has {} entries, a vocabulary of {n_vocab} needs {n_text}", tokens.len()))
     })?;
-    let ranks: HashMap<&[u8], usize> = tokens.iter().enumerate().map(|(id, token)| (&**token, id)).collect();
+    let ranks: HashMap<&[u8], usize> = tokens.iter().enumerate().map(|(id, &token)| (token, id)).collect();
     if ranks.len() != tokens.len() {
         return Err(bad("has the same token twice".into()));
     }

@@ -57,7 +57,8 @@ pub enum Precision {
     F16,
     /// 16-bit floats with the range of 32-bit ones.
     Bf16,
-    /// The large matrices in blocks of small integers: those of a quantised file, or 8 bits made of floats.
+    /// The large matrices in blocks of small integers, multiplied as such: those of a quantised file, or 8 bits made of
+    /// floats.
     Quantised,
 }
 

@@ -1,0 +1,230 @@
+//! Vectors of x86-64.
+
+use std::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use super::{Simd, WIDTH, joined};
+
+/// x86-64 with AVX2, FMA and F16C.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Avx2;
+
+// SAFETY of all below: `vectorised` calls what is written over this only where the processor has the instructions,
+// and pointers are into arrays of sixteen. No closures: they would be functions that do not know the instructions.
+impl Simd for Avx2 {
+    type V = [__m256; 2];
+    const ROWS: usize = 6;
+    const CHAINS: usize = 4;
+
+    #[inline(always)]
+    fn splat(x: f32) -> Self::V {
+        // SAFETY: above.
+        unsafe { [_mm256_set1_ps(x); 2] }
+    }
+
+    #[inline(always)]
+    fn load(from: &[f32; WIDTH]) -> Self::V {
+        // SAFETY: above.
+        unsafe { [_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from.as_ptr().add(8))] }
+    }
+
+    #[inline(always)]
+    fn store(v: Self::V, to: &mut [f32; WIDTH]) {
+        // SAFETY: above.
+        unsafe {
+            _mm256_storeu_ps(to.as_mut_ptr(), v[0]);
+            _mm256_storeu_ps(to.as_mut_ptr().add(8), v[1]);
+        }
+    }
+
+    #[inline(always)]
+    fn add(a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: above.
+        unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn mul(a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: above.
+        unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+    }
+
+    #[inline(always)]
+    fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // SAFETY: above.
+        unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+    }
+
+    #[inline(always)]
+    fn of_f16(from: &[f16; WIDTH]) -> Self::V {
+        let from = from.as_ptr().cast::<__m128i>();
+        // SAFETY: above.
+        unsafe { [_mm256_cvtph_ps(_mm_loadu_si128(from)), _mm256_cvtph_ps(_mm_loadu_si128(from.add(1)))] }
+    }
+
+    #[inline(always)]
+    fn of_bf16(from: &[bf16; WIDTH]) -> Self::V {
+        let from = from.as_ptr().cast::<__m128i>();
+        // SAFETY: above.
+        unsafe {
+            let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(from));
+            let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.add(1)));
+            [
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(low)),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(high)),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn of_i8(from: &[i8; WIDTH]) -> Self::V {
+        // SAFETY: above.
+        unsafe {
+            let low = _mm_loadu_si128(from.as_ptr().cast());
+            let high = _mm_srli_si128::<8>(low);
+            [_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high))]
+        }
+    }
+
+    type Sums = [__m256i; 2];
+    type Pairs = [__m256i; 2];
+
+    #[inline(always)]
+    fn no_sums() -> Self::Sums {
+        // SAFETY: above.
+        unsafe { [_mm256_setzero_si256(); 2] }
+    }
+
+    #[inline(always)]
+    fn pairs_of_i8(from: &[i8; 2 * WIDTH]) -> Self::Pairs {
+        let from = from.as_ptr().cast::<__m128i>();
+        // SAFETY: above.
+        unsafe {
+            [_mm256_cvtepi8_epi16(_mm_loadu_si128(from)), _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(1)))]
+        }
+    }
+
+    #[inline(always)]
+    fn add_products(sums: Self::Sums, x: [i16; 2], w: Self::Pairs) -> Self::Sums {
+        // SAFETY: above.
+        unsafe {
+            let x = _mm256_set1_epi32(joined(x));
+            [
+                _mm256_add_epi32(sums[0], _mm256_madd_epi16(x, w[0])),
+                _mm256_add_epi32(sums[1], _mm256_madd_epi16(x, w[1])),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn of_sums(sums: Self::Sums) -> Self::V {
+        // SAFETY: above.
+        unsafe { [_mm256_cvtepi32_ps(sums[0]), _mm256_cvtepi32_ps(sums[1])] }
+    }
+
+    #[inline(always)]
+    fn sum(v: Self::V) -> f32 {
+        // SAFETY: above.
+        unsafe {
+            let eight = _mm256_add_ps(v[0], v[1]);
+            let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+        }
+    }
+}
+
+/// The same with AVX-512.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Avx512;
+
+impl Simd for Avx512 {
+    type V = __m512;
+    const ROWS: usize = 12;
+    const CHAINS: usize = 4;
+
+    #[inline(always)]
+    fn splat(x: f32) -> Self::V {
+        // SAFETY: above.
+        unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    fn load(from: &[f32; WIDTH]) -> Self::V {
+        // SAFETY: above.
+        unsafe { _mm512_loadu_ps(from.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store(v: Self::V, to: &mut [f32; WIDTH]) {
+        // SAFETY: above.
+        unsafe { _mm512_storeu_ps(to.as_mut_ptr(), v) }
+    }
+
+    #[inline(always)]
+    fn add(a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: above.
+        unsafe { _mm512_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul(a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: above.
+        unsafe { _mm512_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn mul_add(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // SAFETY: above.
+        unsafe { _mm512_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn of_f16(from: &[f16; WIDTH]) -> Self::V {
+        // SAFETY: above.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn of_bf16(from: &[bf16; WIDTH]) -> Self::V {
+        // SAFETY: above.
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(from.as_ptr().cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
+
+    #[inline(always)]
+    fn of_i8(from: &[i8; WIDTH]) -> Self::V {
+        // SAFETY: above.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
+    }
+
+    type Sums = __m512i;
+    type Pairs = __m512i;
+
+    #[inline(always)]
+    fn no_sums() -> Self::Sums {
+        // SAFETY: above.
+        unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    fn pairs_of_i8(from: &[i8; 2 * WIDTH]) -> Self::Pairs {
+        // SAFETY: above.
+        unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(from.as_ptr().cast())) }
+    }
+
+    #[inline(always)]
+    fn add_products(sums: Self::Sums, x: [i16; 2], w: Self::Pairs) -> Self::Sums {
+        // SAFETY: above.
+        unsafe { _mm512_add_epi32(sums, _mm512_madd_epi16(_mm512_set1_epi32(joined(x)), w)) }
+    }
+
+    #[inline(always)]
+    fn of_sums(sums: Self::Sums) -> Self::V {
+        // SAFETY: above.
+        unsafe { _mm512_cvtepi32_ps(sums) }
+    }
+}
