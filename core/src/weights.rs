@@ -8,7 +8,6 @@ use std::sync::Arc;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{LayerNorm, VarBuilder};
-use candle_transformers::quantized_var_builder::VarBuilder as QuantisedVarBuilder;
 
 use crate::error::{Error, Result};
 use crate::kernels::{Panels, Part, Products, Written};
@@ -61,8 +60,6 @@ enum Store {
     /// A file of any known format.
     File(Arc<Checkpoint>),
     Plain(VarBuilder<'static>),
-    /// Blocks of small integers with a scale; dequantised when asked for.
-    Quantised(QuantisedVarBuilder),
 }
 
 impl Weights {
@@ -70,12 +67,6 @@ impl Weights {
     pub fn from_var_builder(vb: VarBuilder<'static>) -> Self {
         let (dtype, device) = (vb.dtype(), vb.device().clone());
         Self { store: Store::Plain(vb), path: String::new(), matrices: Matrices::Floats, dtype, device }
-    }
-
-    /// Over a GGUF file read to the CPU; its tensors become `dtype` on `device`.
-    pub fn from_quantised(vb: QuantisedVarBuilder, dtype: DType, device: &Device) -> Self {
-        let (store, device) = (Store::Quantised(vb), device.clone());
-        Self { store, path: String::new(), matrices: Matrices::Floats, dtype, device }
     }
 
     /// Over a checkpoint of any known format; its tensors become `dtype` on `device`.
@@ -113,7 +104,6 @@ impl Weights {
         match &self.store {
             Store::File(checkpoint) => checkpoint.get(&name).is_some(),
             Store::Plain(vb) => vb.contains_tensor(&name),
-            Store::Quantised(vb) => vb.contains_key(&name),
         }
     }
 
@@ -143,10 +133,6 @@ impl Weights {
                     Err(error) => vb.get_unchecked_dtype(&full, self.dtype).map_err(|_| error),
                     found => found,
                 },
-                Store::Quantised(vb) => {
-                    let tensor = vb.get_no_shape(&full)?.dequantize(&Device::Cpu)?;
-                    tensor.to_dtype(self.dtype)?.to_device(&self.device)
-                }
             }
         };
         let tensor = load().map_err(|e| Error::Weights(format!("tensor `{full}`: {e}")))?;
@@ -243,16 +229,6 @@ impl Weights {
                 Some(stored) if stored.shape == shape => checkpoint.parts(stored)?,
                 _ => None,
             },
-            Store::Quantised(vb) if here.contains("weight") => {
-                let blocks = vb.get_no_shape(&full)?;
-                match Encoding::of(blocks.dtype()) {
-                    Encoding::Blocks(dtype) if blocks.shape().dims() == shape => {
-                        let bytes = Cow::Owned(blocks.data()?.into_owned());
-                        Some(vec![Part { n: n_out, written: Written::Blocks(dtype), bytes }])
-                    }
-                    _ => None,
-                }
-            }
             _ => None,
         };
         match parts {
