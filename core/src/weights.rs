@@ -2,7 +2,6 @@
 //!
 //! The file is opened by the caller; the network asks for a name and a shape and never learns the format.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -10,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::{LayerNorm, VarBuilder};
 
 use crate::error::{Error, Result};
-use crate::kernels::{Panels, Part, Products, Written};
+use crate::kernels::{Panels, Part, Products};
 use crate::linear::Linear;
 
 pub mod arriving;

@@ -22,7 +22,7 @@ files.set("tuned.safetensors", inF32(f16, (value, i) => (i % 1000 === 0 ? value 
 files.set("huge.safetensors", inF32(f16, (value, i) => (i === 5e6 ? 1e6 : value)));
 
 /** @type {{breaks: number[], ranges: (string | undefined)[]}} */
-let behaviour;
+let behaviour = { breaks: [], ranges: [] };
 beforeEach(() => (behaviour = { breaks: [], ranges: [] }));
 const server = createServer((request, response) => {
   const name = request.url.slice(1);
@@ -36,7 +36,12 @@ const server = createServer((request, response) => {
   if (stop) response.write(bytes.subarray(start, start + stop), () => setTimeout(() => response.destroy(), 50));
   else response.end(bytes.subarray(start));
 });
-before(() => new Promise((resolve) => server.listen(0, "127.0.0.1", resolve)));
+/** What the weights say as they were made. */
+let exact;
+before(async () => {
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  exact = await writes(await load("f16.safetensors"));
+});
 after(() => server.close());
 
 const url = (name) => `http://127.0.0.1:${server.address().port}/${name}`;
@@ -55,10 +60,6 @@ async function writes(whisper) {
   whisper.dispose();
   return said;
 }
-
-/** What the weights say as they were made. */
-let exact;
-before(async () => (exact = await writes(await load("f16.safetensors"))));
 
 test("f32 becomes f16 on its way and says what f16 says; the hash is of what was sent", async () => {
   const seen = [];
