@@ -77,14 +77,24 @@ web_package() {
   web/build.sh
 }
 
-# The package in Node against the native program, and in Chromium.
+# The package in Node against the native program, and in Chromium and Firefox. One file after another: what is timed in them
+# wants the processors for itself.
 web_tests() {
   need chromium chromium --version
+  need firefox-esr firefox-esr --version
   npm ci --prefix tests/web --no-audit --no-fund --ignore-scripts --silent
   cargo build --release --workspace
-  node --test --test-reporter=spec tests/web/node/*.test.js tests/web/browser/*.test.js
+  node --test --test-concurrency=1 --test-reporter=spec tests/web/node/*.test.js tests/web/browser/*.test.js
   # Its types, as a program that uses them sees them.
   web/tools/node_modules/.bin/tsc --project tests/web/types
+}
+
+# The page in Chromium: with a fake of the library, then with the package that was built.
+page_tests() {
+  need chromium chromium --version
+  npm ci --prefix tests/web/page --no-audit --no-fund --ignore-scripts --silent
+  (cd tests/web/page && node --test --test-concurrency=2 --test-reporter=spec page.test.mjs quiet.test.mjs)
+  (cd tests/web/page && node --test --test-reporter=spec real.mjs)
 }
 
 readme_command() {

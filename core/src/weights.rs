@@ -2,18 +2,17 @@
 //!
 //! The file is opened by the caller; the network asks for a name and a shape and never learns the format.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{LayerNorm, VarBuilder};
-use candle_transformers::quantized_var_builder::VarBuilder as QuantisedVarBuilder;
 
 use crate::error::{Error, Result};
-use crate::kernels::{Panels, Part, Products, Written};
+use crate::kernels::{Panels, Part, Products};
 use crate::linear::Linear;
 
+pub mod arriving;
 mod checkpoint;
 mod ct2;
 mod cursor;
@@ -22,13 +21,17 @@ mod ggml;
 mod gguf;
 mod names;
 mod pickle;
+mod recipe;
 mod safetensors;
 mod stored;
 mod torch;
+pub mod write;
 
 pub use checkpoint::{Bytes, Checkpoint};
 pub use format::{Format, N_FIRST_BYTES};
+pub use recipe::{Recipe, is_computed};
 pub use stored::{Encoding, Stored};
+pub use write::Planned;
 
 /// A place in a checkpoint's tree of names, with the device and the type its tensors are loaded as.
 #[derive(Clone)]
@@ -56,8 +59,6 @@ enum Store {
     /// A file of any known format.
     File(Arc<Checkpoint>),
     Plain(VarBuilder<'static>),
-    /// Blocks of small integers with a scale; dequantised when asked for.
-    Quantised(QuantisedVarBuilder),
 }
 
 impl Weights {
@@ -65,12 +66,6 @@ impl Weights {
     pub fn from_var_builder(vb: VarBuilder<'static>) -> Self {
         let (dtype, device) = (vb.dtype(), vb.device().clone());
         Self { store: Store::Plain(vb), path: String::new(), matrices: Matrices::Floats, dtype, device }
-    }
-
-    /// Over a GGUF file read to the CPU; its tensors become `dtype` on `device`.
-    pub fn from_quantised(vb: QuantisedVarBuilder, dtype: DType, device: &Device) -> Self {
-        let (store, device) = (Store::Quantised(vb), device.clone());
-        Self { store, path: String::new(), matrices: Matrices::Floats, dtype, device }
     }
 
     /// Over a checkpoint of any known format; its tensors become `dtype` on `device`.
@@ -108,7 +103,6 @@ impl Weights {
         match &self.store {
             Store::File(checkpoint) => checkpoint.get(&name).is_some(),
             Store::Plain(vb) => vb.contains_tensor(&name),
-            Store::Quantised(vb) => vb.contains_key(&name),
         }
     }
 
@@ -138,10 +132,6 @@ impl Weights {
                     Err(error) => vb.get_unchecked_dtype(&full, self.dtype).map_err(|_| error),
                     found => found,
                 },
-                Store::Quantised(vb) => {
-                    let tensor = vb.get_no_shape(&full)?.dequantize(&Device::Cpu)?;
-                    tensor.to_dtype(self.dtype)?.to_device(&self.device)
-                }
             }
         };
         let tensor = load().map_err(|e| Error::Weights(format!("tensor `{full}`: {e}")))?;
@@ -238,16 +228,6 @@ impl Weights {
                 Some(stored) if stored.shape == shape => checkpoint.parts(stored)?,
                 _ => None,
             },
-            Store::Quantised(vb) if here.contains("weight") => {
-                let blocks = vb.get_no_shape(&full)?;
-                match Encoding::of(blocks.dtype()) {
-                    Encoding::Blocks(dtype) if blocks.shape().dims() == shape => {
-                        let bytes = Cow::Owned(blocks.data()?.into_owned());
-                        Some(vec![Part { n: n_out, written: Written::Blocks(dtype), bytes }])
-                    }
-                    _ => None,
-                }
-            }
             _ => None,
         };
         match parts {

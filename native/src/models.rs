@@ -7,7 +7,6 @@ pub mod list;
 pub mod quantise;
 mod stage;
 pub mod verify;
-mod write;
 
 use anyhow::Result;
 

@@ -12,7 +12,7 @@ use candle_whisper_core::dims::ModelDimensions;
 use candle_whisper_core::media;
 use candle_whisper_core::mel::LogMel;
 use candle_whisper_core::model::{Model, Whisper};
-use candle_whisper_core::weights::Weights;
+use candle_whisper_core::weights::{Checkpoint, Weights};
 
 use crate::data::{model_file, tests, tokenizer};
 
@@ -103,7 +103,8 @@ fn blocks_computed_as_floats_give_what_candle_transformers_makes_of_them() {
     let hidden = theirs.decoder.forward(&tokens(), &xa, true).unwrap();
     let logits = theirs.decoder.final_linear(&hidden).unwrap().squeeze(0).unwrap();
 
-    let (our_xa, our_logits) = ours(&Weights::from_quantised(vb, DType::F32, &Device::Cpu));
+    let checkpoint = Checkpoint::open(vec![Box::new(file.into_inner())]).unwrap();
+    let (our_xa, our_logits) = ours(&Weights::from_checkpoint(checkpoint.into(), DType::F32, &Device::Cpu));
     // Theirs rounds what it multiplies the blocks by to eight bits too.
     let (audio, words) = (apart(&our_xa, &xa), apart(&our_logits, &logits));
     println!("apart by {audio:.5} in what the audio becomes, {words:.5} in the logits");

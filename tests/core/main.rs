@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
 mod anomalies;
+mod arriving;
 mod bad_audio;
 mod candle;
 mod compression;

@@ -38,4 +38,12 @@ fn the_size_of_a_file_tells_what_its_numbers_are_kept_as() {
     assert!(f16 > f32 / 2 && f16 < f32 / 2 + 5_000_000, "{f16} of {f32}");
     let (q8, q5) = (weights(r#", "size": 40100000"#), weights(r#", "size": 27000000"#));
     assert!(q8 < q5 && q5 < f16, "{q8} {q5} {f16}");
+    // What becomes of them on their way counts, and makes nothing larger.
+    assert_eq!(weights(r#", "keep": "f16""#), f16);
+    assert_eq!(
+        weights(r#", "size": 151000000, "keep": "q8_0""#),
+        weights(r#", "size": 75500000, "keep": "q8_0""#)
+    );
+    assert_eq!(weights(r#", "size": 27000000, "keep": "f16""#), q5);
+    assert_eq!(weights(r#", "size": 151000000, "keep": "as sent""#), f32);
 }

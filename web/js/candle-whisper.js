@@ -39,7 +39,8 @@ function ready() {
 }
 
 const HUB = "https://huggingface.co";
-const LOAD = ["model", "onProgress", "signal", "models", "hub", "cache", "threads"];
+const LOAD = ["model", "onProgress", "signal", "models", "hub", "cache", "threads", "keep"];
+const KEEP = ["f16", "q8_0", "as sent"];
 const FILES = ["weights", "config", "generation_config", "tokenizer", "sha256"];
 
 /** A loaded model. */
@@ -64,7 +65,10 @@ export class CandleWhisper {
    */
   static async load(options = {}) {
     check(options, LOAD, "load");
-    const { model = "tiny.en", onProgress = () => {}, signal, hub = HUB, cache = !isNode } = options;
+    const { model = "tiny.en", onProgress = () => {}, signal, hub = HUB, cache = !isNode, keep } = options;
+    if (keep !== undefined && !KEEP.includes(keep)) {
+      throw new CandleWhisperError("bad-option", `option \`keep\` of load is one of ${KEEP.join(", ")}, not ${keep}`);
+    }
     const models = options.models ?? (isNode ? null : "models/");
     const given = typeof model === "string" ? filesOf(model, { models, hub }) : model;
     check(given, FILES, "model");
@@ -78,7 +82,7 @@ export class CandleWhisper {
         // What is small comes first: it tells whether the rest is worth fetching.
         for (const name of ["config", "generation_config", "tokenizer", "weights"]) {
           const file = given[/** @type {"weights"} */ (name)];
-          if (file) wanted[name] = await modelFile(name, file, { sha256: given.sha256?.[name], cache });
+          if (file) wanted[name] = await modelFile(name, file, { sha256: given.sha256?.[name], cache, keep });
         }
         const files = await run("fetch", { files: wanted }, onProgress);
         const info = await run("load", { files });
@@ -204,15 +208,15 @@ export class CandleWhisper {
    * @returns {Promise<import("./types.js").MemoryEstimate>}
    */
   static async estimate(request) {
-    check(request, ["model", "dims", "size", "seconds", "options"], "estimate");
-    const { model, dims, size, seconds, options } = request;
+    check(request, ["model", "dims", "size", "keep", "seconds", "options"], "estimate");
+    const { model, dims, size, keep = "f16", seconds, options } = request;
     const known = model === undefined ? undefined : KNOWN[model];
     if (!dims && !known) {
       throw new CandleWhisperError("bad-option", `estimate needs \`dims\` or a model of ${Object.keys(KNOWN).join(", ")}`);
     }
     const shape = dims ? { dims } : { ...known, repo: undefined };
     await ready();
-    return quick(() => estimateOf(JSON.stringify({ ...shape, size, seconds, options })));
+    return quick(() => estimateOf(JSON.stringify({ ...shape, size, keep, seconds, options })));
   }
 
   /**

@@ -92,9 +92,13 @@ function isAudioBuffer(input) {
  * A file of a model as the worker wants it: an address to fetch, a path, or a Blob.
  * @param {string} name
  * @param {import("./types.js").ModelFile} file
- * @param {{sha256?: string, cache: boolean}} how
+ * @param {{sha256?: string, cache: boolean, keep?: "f16" | "q8_0" | "as sent"}} how
  */
-export async function modelFile(name, file, { sha256, cache }) {
+export async function modelFile(name, file, { sha256, cache, keep }) {
+  const isFetched = typeof file === "string" ? !file.startsWith("file:") : file instanceof URL && file.protocol !== "file:";
+  if (name === "weights" && keep !== undefined && !isFetched) {
+    throw new CandleWhisperError("bad-option", "option `keep` of load is for weights that are fetched; these are here already");
+  }
   if (file instanceof Blob) return movable(file);
   if (file instanceof Uint8Array) return blobOf(file);
   if (typeof file !== "string" && !(file instanceof URL)) {
@@ -103,7 +107,7 @@ export async function modelFile(name, file, { sha256, cache }) {
   const url = new URL(file, globalThis.document?.baseURI);
   if (url.protocol === "file:") return url.href;
   const shown = url.pathname.split("/").pop() || name;
-  return { file: shown, url: url.href, optional: name === "generation_config", sha256, cache };
+  return { file: shown, url: url.href, optional: name === "generation_config", sha256, cache, keep: name === "weights" ? (keep ?? "f16") : "as sent" };
 }
 
 /** @param {Uint8Array} bytes */

@@ -34,8 +34,27 @@ export async function threads(wanted) {
   return wanted ?? Math.min(processors || 1, MOST_THREADS);
 }
 
-/** The compiled module, by the thread that will hand it on. */
+/** The compiled module. In a page a worker compiles it: its own thread would stand still for a twentieth of a second. */
 export async function compile() {
+  if (isNode) return compileHere();
+  /** @type {import("./runtime.js").WorkerHandle | undefined} */
+  let worker;
+  try {
+    return await new Promise((resolve, reject) => {
+      const onMessage = (/** @type {any} */ { result, error }) => (error ? reject(new TypeError(error.message)) : resolve(result));
+      const onDeath = (/** @type {string} */ words) => reject(new TypeError(words));
+      startWorker(onMessage, onDeath).then((started) => {
+        worker = started;
+        worker.post({ id: 1, op: "compile" });
+      }, reject);
+    });
+  } finally {
+    worker?.terminate();
+  }
+}
+
+/** Compiles the module on this thread. @returns {Promise<WebAssembly.Module>} */
+export async function compileHere() {
   const url = new URL("./candle_whisper_web_bg.wasm", import.meta.url);
   if (url.protocol === "file:") return WebAssembly.compile(await (await node("fs/promises")).readFile(url));
   const response = await fetch(url);

@@ -1,4 +1,5 @@
-// Fetched files kept for the next visit, in parts so that an interrupted download can go on where it stopped.
+// Fetched files kept for the next visit, in parts so that an interrupted download can go on where it stopped. What is kept
+// may be another file than the one that is sent, made of it as it came.
 // Where nothing can be kept (a private window, no room, Node), a file's parts stay in memory.
 
 const CACHE = "candle-whisper-1";
@@ -10,8 +11,14 @@ const CACHE = "candle-whisper-1";
  * @property {number | null} total bytes, if the server said
  * @property {number[]} parts bytes of each
  * @property {boolean} complete
- * @property {string | null} sha256
+ * @property {string | null} sha256 of the file as it is sent
+ * @property {string | null} keep what its floats were to become; null where nothing could have become of it
+ * @property {{taken: number, state: number[], rounded: number} | null} converted of a file that is converted: how many of its
+ *   bytes were, the hash of these, and how many numbers lost something
  */
+
+/** @returns {Entry} */
+const nothing = () => ({ etag: null, total: null, parts: [], complete: false, sha256: null, keep: null, converted: null });
 
 /** One file's place in the cache. */
 export class Kept {
@@ -21,7 +28,9 @@ export class Kept {
   /** @type {Blob[]} */
   #memory = [];
   /** @type {Entry} */
-  entry = { etag: null, total: null, parts: [], complete: false, sha256: null };
+  entry = nothing();
+  /** @type {Uint8Array<ArrayBuffer>} */
+  #head = new Uint8Array();
   /** @type {string | null} why it is in memory only */
   note = null;
 
@@ -50,12 +59,47 @@ export class Kept {
     }
     const kept = new Kept(cache, url, null);
     const index = await cache.match(kept.#key("index")).catch(() => undefined);
-    if (index) kept.entry = await index.json();
+    if (index) kept.entry = { ...nothing(), ...(await index.json()) };
     return kept;
   }
 
   get size() {
     return this.entry.parts.reduce((sum, part) => sum + part, 0);
+  }
+
+  /** Bytes of the file as it is sent that have come. */
+  get came() {
+    return this.entry.converted?.taken ?? this.size;
+  }
+
+  /** Whether what is there is what is wanted now. @param {string} keep */
+  fits(keep) {
+    return this.entry.keep === null || this.entry.keep === keep || (keep === "as sent" && !this.entry.converted);
+  }
+
+  /**
+   * @param {string} file
+   * @param {number} loaded
+   * @param {number | null} total
+   */
+  progress(file, loaded, total) {
+    const rounded = this.entry.converted?.rounded ? `${this.entry.converted.rounded} numbers of the model were rounded to 16 bits` : null;
+    const note = [this.note, rounded].filter(Boolean).join("; ");
+    return note ? { file, loaded, total, note } : { file, loaded, total };
+  }
+
+  /** The head of a file that is converted, as it was sent. */
+  async head() {
+    if (!this.#cache) return this.#head;
+    const head = await this.#cache.match(this.#key("head"));
+    return head ? new Uint8Array(await head.arrayBuffer()) : this.#head;
+  }
+
+  /** @param {Uint8Array<ArrayBuffer>} head */
+  async keepHead(head) {
+    this.#head = head.slice();
+    // Where it finds no room, the part after it does not either.
+    await this.#cache?.put(this.#key("head"), new Response(this.#head)).catch(() => {});
   }
 
   /**
@@ -101,10 +145,11 @@ export class Kept {
     const cache = this.#cache;
     if (cache) {
       await cache.delete(this.#key("index")).catch(() => false);
+      await cache.delete(this.#key("head")).catch(() => false);
       await Promise.all(this.entry.parts.map((_, index) => cache.delete(this.#key(index)).catch(() => false)));
     }
     if (again) {
-      this.entry = { etag: null, total: null, parts: [], complete: false, sha256: null };
+      this.entry = nothing();
       this.#memory = [];
     } else {
       this.#cache = null;

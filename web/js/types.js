@@ -97,6 +97,8 @@
  * @property {string | URL} [hub] another hub than https://huggingface.co
  * @property {number} [threads] to compute with; if not given one per processor, at most 8. Where workers can't share memory,
  *   in a page that is not `crossOriginIsolated`, there is one
+ * @property {"f16" | "q8_0" | "as sent"} [keep] what float weights that are fetched become while they arrive; `f16` if not given:
+ *   safetensors in f32 become half as large. Smaller ones and other formats stay as they are, `q8_0` is for all safetensors
  * @property {boolean} [cache] keep what is fetched for the next visit; true if not given
  */
 
@@ -114,6 +116,7 @@
  * @property {string} [model] a name of openai/whisper's or Distil-Whisper's
  * @property {Record<string, unknown>} [dims] or the sizes, as in `config.json`
  * @property {number} [size] bytes of the weights' file, which tell whether it has f32, f16 or blocks; f32 if not given
+ * @property {"f16" | "q8_0" | "as sent"} [keep] what f32 becomes while it arrives, as in `load`; `f16` if not given
  * @property {number} [seconds] of the recording; 30 if not given
  * @property {TranscribeOptions} [options]
  */

@@ -1,11 +1,11 @@
 // The thread that computes: one model, one thing at a time. Messages are {id, op, …}; answers {id, event}, {id, result}
 // or {id, error, fatal}.
 
-import init, { Audio, Hash, Whisper, estimate, lastPanic } from "./candle_whisper_web.js";
+import init, { Arriving, Audio, Hash, Whisper, estimate, lastPanic } from "./candle_whisper_web.js";
 import { CandleWhisperError, aborted, asError } from "./errors.js";
 import { obtain } from "./fetch.js";
 import { startHelpers } from "./helpers.js";
-import { source } from "./platform.js";
+import { compileHere, source } from "./platform.js";
 import { answer } from "./runtime.js";
 
 /** @type {Whisper | null} */
@@ -27,6 +27,8 @@ const turn = () => new Promise((resolve) => setTimeout(resolve));
 
 /** @type {Record<string, (message: any, tell: (event: unknown) => void) => Promise<unknown>>} */
 const OPERATIONS = {
+  compile: compileHere,
+
   async open({ module, shared, threads }) {
     flag = shared ? new Int32Array(shared) : null;
     const { memory } = await init({ module_or_path: module });
@@ -39,13 +41,14 @@ const OPERATIONS = {
     const found = {};
     /** @type {object | null} */
     let dims = null;
+    const tools = { newHash: () => new Hash(), converter: Arriving };
     for (const [name, file] of Object.entries(files)) {
       // What is too large is known from the first bytes of the answer.
-      const report = (/** @type {import("./types.js").LoadProgress} */ progress) => {
-        if (name === "weights" && progress.total !== null) checkMemory(dims, progress.total);
+      const report = (/** @type {import("./types.js").LoadProgress} */ progress, /** @type {number | null} */ size) => {
+        if (name === "weights" && size !== null) checkMemory(dims, size);
         tell(progress);
       };
-      found[name] = file.url ? await obtain(file, () => new Hash(), report) : file;
+      found[name] = file.url ? await obtain(file, tools, report) : file;
       if (name !== "config") continue;
       dims = await dimsOf(found[name]);
       // The least that its numbers can be.

@@ -9,6 +9,9 @@ use wasm_bindgen::prelude::*;
 use crate::error::thrown;
 use crate::source::{File, Reading};
 
+/// Bytes that a second of sound takes at least: half of what Opus does with speech at its lowest rate.
+const LEAST_BYTES: f64 = 300.0;
+
 /// A recording: mono samples at 16 kHz.
 #[wasm_bindgen]
 #[derive(Debug)]
@@ -53,8 +56,12 @@ impl Audio {
     fn decode_blocks(size: f64, hint: &str, on_block: &Function) -> Result<Audio, Error> {
         let hint = Some(hint).filter(|hint| !hint.is_empty());
         let mut reader = MediaReader::open(File::of_size(size), hint)?;
-        let claimed = reader.duration().map_or(JsValue::UNDEFINED, JsValue::from);
+        let claimed = reader.duration();
         let mut samples = Vec::new();
+        // Grown bit by bit, the samples of hours would be there twice. What can't be had now need not be had at all.
+        let believed = claimed.unwrap_or(0.0).min(size / LEAST_BYTES).max(0.0) + 1.0;
+        let _ = samples.try_reserve_exact((believed * SAMPLE_RATE as f64) as usize);
+        let claimed = claimed.map_or(JsValue::UNDEFINED, JsValue::from);
         let mut told = 0.0;
         while let Some(block) = reader.next_block()? {
             samples.extend_from_slice(block);

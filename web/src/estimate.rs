@@ -22,8 +22,10 @@ struct Request {
     seconds: Option<f64>,
     /// As in [`crate::options::parse`].
     options: Option<Value>,
-    /// Bytes of the weights' file, which tell what its numbers are kept as; f32 if not given.
+    /// Bytes of the weights' file, which tell what its numbers are; f32 if not given.
     size: Option<u64>,
+    /// What becomes of them as they arrive: `f16` or `q8_0`.
+    keep: Option<String>,
     /// Bytes of the file where it is read as a whole.
     held_by_loading: Option<u64>,
 }
@@ -46,7 +48,7 @@ pub fn of_json(request: &str) -> Result<Value> {
     let options = crate::options::parse(&options)?;
     let n_heads = alignment_heads(&dims, None)?.len();
     let usage = Usage {
-        matrices: request.size.and_then(|size| per_number(size, &dims)),
+        matrices: per_number(request.size, request.keep.as_deref(), &dims),
         held_by_loading: request.held_by_loading.unwrap_or(0),
         ..Usage::default()
     };
@@ -55,13 +57,16 @@ pub fn of_json(request: &str) -> Result<Value> {
     Ok(json!({"bytes": estimate.peak(), "terms": estimate}))
 }
 
-/// What the numbers of large matrices take, from the size of their file.
-fn per_number(size: u64, dims: &ModelDimensions) -> Option<PerNumber> {
-    let bytes = match size as f64 / n_parameters(dims) as f64 {
-        3.0.. => return None,
-        1.5.. => 2.0,
-        // Q8_0: eight bits, and a scale in f32 for 32 of them.
-        1.0.. => 1.125,
+/// What the numbers of large matrices take, from the size of their file and what becomes of them; none if they are f32.
+fn per_number(size: Option<u64>, keep: Option<&str>, dims: &ModelDimensions) -> Option<PerNumber> {
+    // Q8_0: eight bits, and a scale in f32 for 32 of them.
+    const Q8_0: f64 = 1.125;
+    let sent = size.map_or(4.0, |size| size as f64 / n_parameters(dims) as f64);
+    let bytes = match (sent, keep) {
+        (1.5.., Some("q8_0")) => Q8_0,
+        (3.0.., Some("f16")) | (1.5..3.0, _) => 2.0,
+        (3.0.., _) => return None,
+        (1.0.., _) => Q8_0,
         // Of fewer bits some have smaller blocks, or something that is added.
         _ => 1.25,
     };

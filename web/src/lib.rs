@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use js_sys::{Function, JSON};
 use wasm_bindgen::prelude::*;
 
+pub mod arriving;
 pub mod audio;
 pub mod crew;
 pub mod error;

@@ -37,7 +37,7 @@ pub(super) fn read(bytes: &[u8], size: usize) -> Result<Contents> {
     Ok(Contents { tensors, foreign, ..Contents::default() })
 }
 
-fn float(dtype: Dtype) -> Option<DType> {
+pub(super) fn float(dtype: Dtype) -> Option<DType> {
     match dtype {
         Dtype::F64 => Some(DType::F64),
         Dtype::F32 => Some(DType::F32),

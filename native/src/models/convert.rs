@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use candle_core::DType;
 use candle_core::quantized::GgmlDType;
-use candle_whisper_core::weights::{Encoding, Stored};
+use candle_whisper_core::weights::{Encoding, Planned, Stored, write};
 use clap::ValueEnum;
 use serde_json::json;
 
 use super::stage::Stage;
-use super::write::{self, Planned};
 use crate::load::{self, ModelFiles, Opened};
 
 /// What was typed after `models convert`.
@@ -120,8 +119,8 @@ pub(super) fn write(
         FileFormat::Gguf => "model.gguf",
     };
     let bytes = stage.write((!alone).then_some(name), |out| match format {
-        FileFormat::Safetensors => write::safetensors(out, &opened.checkpoint, plan),
-        FileFormat::Gguf => write::gguf(out, &opened.checkpoint, plan),
+        FileFormat::Safetensors => Ok(write::safetensors(out, &opened.checkpoint, plan)?),
+        FileFormat::Gguf => Ok(write::gguf(out, &opened.checkpoint, plan)?),
     })?;
     stage.finish()?;
     Ok(bytes)

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use candle_core::quantized::GgmlDType;
-use candle_whisper_core::weights::{Encoding, Stored};
+use candle_whisper_core::weights::{Encoding, Planned, Recipe, Stored, is_computed};
 use clap::ValueEnum;
 
 use super::convert::{self, FileFormat};
-use super::write::Planned;
 use crate::load::{self, ModelFiles};
 
 /// What was typed after `models quantise`.
@@ -59,29 +58,6 @@ pub enum Kind {
     Q4_0,
 }
 
-/// What each tensor becomes: small integers where most of the bytes are, and floats where precision decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Recipe {
-    /// Matrices of linear layers.
-    pub linear: GgmlDType,
-    /// The token embedding, which is the last layer too: half of a small model's bytes.
-    pub embedding: GgmlDType,
-    /// The embedding of special tokens and of this many of the most frequent ones, whose ids come first; `None` if all
-    /// tokens are alike.
-    pub frequent: Option<(usize, GgmlDType)>,
-}
-
-/// With Q5_0 for every token, `tiny.en` made 6 more errors in 960 words than with Q8_0; with Q8_0 for the first 14,000,
-/// none. So many keep the bundled model's folder under 36 MB.
-const N_FREQUENT: usize = 10_000;
-
-impl Default for Recipe {
-    fn default() -> Self {
-        let frequent = Some((N_FREQUENT, GgmlDType::Q8_0));
-        Self { linear: GgmlDType::Q8_0, embedding: GgmlDType::Q5_0, frequent }
-    }
-}
-
 impl From<Kind> for Recipe {
     fn from(kind: Kind) -> Self {
         let all = match kind {
@@ -94,50 +70,24 @@ impl From<Kind> for Recipe {
             Kind::Q4K => GgmlDType::Q4K,
             Kind::Q4_0 => GgmlDType::Q4_0,
         };
-        Self { linear: all, embedding: all, frequent: None }
+        Self::of(all)
     }
 }
 
-impl Recipe {
-    /// The type of one tensor: the one wanted, or the next better one whose blocks fill its rows.
-    pub fn dtype(&self, name: &str, shape: &[usize]) -> GgmlDType {
-        let fits = |dtype: &GgmlDType| shape.last().is_some_and(|n| n.is_multiple_of(dtype.block_size()));
-        let wanted = self.wanted(name, shape);
-        let smaller_blocks = match wanted {
-            GgmlDType::Q6K => GgmlDType::Q8_0,
-            GgmlDType::Q5K => GgmlDType::Q5_1,
-            GgmlDType::Q4K => GgmlDType::Q5_0,
-            other => other,
-        };
-        [wanted, smaller_blocks].into_iter().find(fits).unwrap_or(GgmlDType::F16)
-    }
-
-    /// The tensors that one becomes, each with its name and type: the token embedding's rows may be parted.
-    fn parts(&self, name: &str, stored: &Stored, n_text: usize) -> Vec<(String, Stored, GgmlDType)> {
-        let whole = || vec![(name.to_owned(), stored.clone(), self.dtype(name, &stored.shape))];
-        let Some((n, frequent)) = self.frequent.filter(|_| name.ends_with("embed_tokens.weight")) else {
-            return whole();
-        };
-        let n = n.min(n_text);
-        let alike = Self { embedding: frequent, ..*self }.dtype(name, &stored.shape);
-        let pieces =
-            [(0..n, alike), (n..n_text, self.dtype(name, &stored.shape)), (n_text..stored.n_rows(), alike)];
-        let parted = pieces.into_iter().filter(|(rows, _)| !rows.is_empty()).enumerate();
-        let parted: Option<Vec<_>> = parted
-            .map(|(i, (rows, dtype))| Some((format!("{name}.{i}"), stored.rows(rows)?, dtype)))
-            .collect();
-        parted.unwrap_or_else(whole)
-    }
-
-    fn wanted(&self, name: &str, shape: &[usize]) -> GgmlDType {
-        match (name, shape.len()) {
-            (_, 0 | 1) => GgmlDType::F32,
-            (name, _) if name.ends_with("embed_positions.weight") => GgmlDType::F16,
-            (name, 2) if name.contains("embed_tokens.weight") => self.embedding,
-            (_, 2) => self.linear,
-            _ => GgmlDType::F16,
-        }
-    }
+/// The tensors that one becomes, each with its name and type: the token embedding's rows may be parted.
+fn parts(recipe: Recipe, name: &str, stored: &Stored, n_text: usize) -> Vec<(String, Stored, GgmlDType)> {
+    let whole = || vec![(name.to_owned(), stored.clone(), recipe.dtype(name, &stored.shape))];
+    let Some((n, frequent)) = recipe.frequent.filter(|_| name.ends_with("embed_tokens.weight")) else {
+        return whole();
+    };
+    let n = n.min(n_text);
+    let alike = Recipe { embedding: frequent, ..recipe }.dtype(name, &stored.shape);
+    let pieces =
+        [(0..n, alike), (n..n_text, recipe.dtype(name, &stored.shape)), (n_text..stored.n_rows(), alike)];
+    let parted = pieces.into_iter().filter(|(rows, _)| !rows.is_empty()).enumerate();
+    let parted: Option<Vec<_>> =
+        parted.map(|(i, (rows, dtype))| Some((format!("{name}.{i}"), stored.rows(rows)?, dtype))).collect();
+    parted.unwrap_or_else(whole)
 }
 
 /// Does what was typed; gives what to print.
@@ -163,8 +113,8 @@ pub fn quantise(from: &Path, to: &Path, recipe: Recipe, verbose: bool) -> Result
     let parts: Vec<_> = opened
         .checkpoint
         .tensors()
-        .filter(|(name, _)| !name.ends_with("encoder.embed_positions.weight"))
-        .flat_map(|(name, stored)| recipe.parts(name, stored, opened.tokenizer.special().eot as usize))
+        .filter(|(name, _)| !is_computed(name))
+        .flat_map(|(name, stored)| parts(recipe, name, stored, opened.tokenizer.special().eot as usize))
         .collect();
     let plan: Vec<_> =
         parts.iter().map(|(name, stored, dtype)| Planned { name, stored, dtype: *dtype }).collect();

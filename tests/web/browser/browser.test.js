@@ -3,39 +3,19 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
-import { chromium } from "playwright-core";
-
+import { browse } from "./chromium.js";
 import { root, serve } from "./site.js";
 
 const jfk = join(root, "tests/data/jfk.flac");
 const sentence = /ask not what your country can do for you/;
 const plain = { "/pkg/": "web/pkg", "/models/": "native/models", "/data/": "tests/data", "/": "web/examples/plain" };
-const QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync"];
-
-let profile;
 let browser;
-before(async () => {
-  profile = mkdtempSync(join(tmpdir(), "candle-whisper-"));
-  browser = await chromium.launchPersistentContext(profile, { executablePath: "/usr/bin/chromium", args: QUIET });
-});
-after(async () => {
-  await browser.close();
-  rmSync(profile, { recursive: true, force: true });
-});
-
-/** A page that says what it logs, and fails the test when it throws. */
-async function open(url) {
-  const page = await browser.newPage();
-  page.on("console", (message) => console.log(`page: ${message.text()}`));
-  page.on("pageerror", (error) => assert.fail(`the page failed: ${error.message}`));
-  await page.goto(url);
-  return page;
-}
+before(async () => (browser = await browse()));
+after(() => browser.close());
+const open = (url) => browser.open(url);
 
 async function transcribe(page) {
   await page.setInputFiles("input", jfk);
@@ -50,13 +30,7 @@ for (const isolated of [false, true]) {
     const site = await serve(plain, { isolated });
     const page = await open(site.url);
     assert.equal(await page.evaluate(() => crossOriginIsolated), isolated);
-    await page.evaluate(() => {
-      globalThis.longest = 0;
-      const watch = (list) => list.getEntries().forEach((task) => (globalThis.longest = Math.max(longest, task.duration)));
-      new PerformanceObserver(watch).observe({ type: "longtask" });
-    });
     assert.match(await transcribe(page), sentence);
-    console.log(`longest task of the page's own thread: ${await page.evaluate(() => longest)} ms`);
     // The model is kept: without the server's copy the next visit still has it.
     site.offline = true;
     site.requests.length = 0;
@@ -64,6 +38,51 @@ for (const isolated of [false, true]) {
     assert.match(await transcribe(page), sentence);
     assert.deepEqual(site.requests.filter((path) => path.includes("/models/")), []);
     await page.close();
+    site.close();
+  });
+
+  test(`the page's own thread is never held for 50 ms, ${isolated ? "isolated" : "without any headers"}`, async () => {
+    const site = await serve(plain, { isolated });
+    let seen;
+    // What else a machine does may hold it too: then once more.
+    for (let attempt = 0; attempt < 5 && !(seen?.longest < 50); attempt++) {
+      const page = await open(site.url);
+      seen = await page.evaluate(async () => {
+        let [last, longest, name] = [performance.now(), 0, "start"];
+        let step = name;
+        const beat = () => {
+          const now = performance.now();
+          if (now - last > longest) [longest, name] = [now - last, step];
+          last = now;
+        };
+        const beating = setInterval(beat, 4);
+        const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
+        step = "import";
+        const { CandleWhisper } = await import("./pkg/candle-whisper.js");
+        step = "estimate";
+        await CandleWhisper.estimate({ model: "base" });
+        step = "load";
+        const whisper = await CandleWhisper.load();
+        await pause();
+        const file = await (await fetch("data/jfk.flac")).blob();
+        step = "transcribe";
+        let transcript;
+        for await (const event of whisper.transcribe(file, { word_timestamps: true })) if (event.type === "done") transcript = event.transcript;
+        await pause();
+        step = "samples";
+        for await (const event of whisper.transcribe(new Float32Array(16000 * 1800), { clip_timestamps: [0, 1] })) if (event.type === "audio") break;
+        await pause();
+        step = "write";
+        whisper.toSrt(transcript);
+        whisper.dispose();
+        await pause();
+        clearInterval(beating);
+        return { longest, name };
+      });
+      await page.close();
+      console.log(`the page's own thread was held for ${seen.longest.toFixed(0)} ms at most, in ${seen.name}`);
+    }
+    assert.ok(seen.longest < 50, `${seen.longest} ms in ${seen.name}`);
     site.close();
   });
 

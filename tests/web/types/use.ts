@@ -3,7 +3,7 @@
 import { CandleWhisper, CandleWhisperError, type Segment, type Transcript } from "../../../web/pkg/candle-whisper.js";
 
 export async function use(file: File): Promise<string> {
-  const whisper = await CandleWhisper.load({ model: "base", threads: 2, onProgress: ({ loaded, total }) => void [loaded, total] });
+  const whisper = await CandleWhisper.load({ model: "base", threads: 2, keep: "q8_0", onProgress: ({ loaded, total }) => void [loaded, total] });
   const segments: Segment[] = [];
   let transcript: Transcript | undefined;
   for await (const event of whisper.transcribe(file, { beam_size: 5, task: "translate" }, { signal: AbortSignal.timeout(9) })) {
@@ -21,6 +21,8 @@ export async function use(file: File): Promise<string> {
   whisper.transcribe([0, 1]);
   // @ts-expect-error a model has weights
   await CandleWhisper.load({ model: { config: "config.json" } });
+  // @ts-expect-error weights are kept in one of three ways
+  await CandleWhisper.load({ model: "base", keep: "f8" });
   const { language, probabilities } = await whisper.detectLanguage(file);
   const { bytes } = await CandleWhisper.estimate({ model: language, size: 75_500_000, seconds: probabilities.en });
   const codes: string[] = CandleWhisper.languages().map(([code]) => code);
