@@ -71,7 +71,7 @@ impl VadOptions {
             }
         }
         match self.max_speech_duration_s {
-            Some(seconds) if !(seconds >= 1.0) => {
+            Some(seconds) if seconds < 1.0 || seconds.is_nan() => {
                 bad(format!("`vad max_speech_duration_s` must be 1 or more, not {seconds}"))
             }
             _ => Ok(()),

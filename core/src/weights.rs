@@ -7,8 +7,12 @@ use std::sync::Arc;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{LayerNorm, VarBuilder};
+#[cfg(feature = "candle-transformers")]
+use candle_transformers::quantized_var_builder::VarBuilder as QuantisedVarBuilder;
 
 use crate::error::{Error, Result};
+#[cfg(feature = "candle-transformers")]
+use crate::kernels::Written;
 use crate::kernels::{Panels, Part, Products};
 use crate::linear::Linear;
 
@@ -59,6 +63,9 @@ enum Store {
     /// A file of any known format.
     File(Arc<Checkpoint>),
     Plain(VarBuilder<'static>),
+    /// Blocks of small integers with a scale.
+    #[cfg(feature = "candle-transformers")]
+    Quantised(QuantisedVarBuilder),
 }
 
 impl Weights {
@@ -66,6 +73,13 @@ impl Weights {
     pub fn from_var_builder(vb: VarBuilder<'static>) -> Self {
         let (dtype, device) = (vb.dtype(), vb.device().clone());
         Self { store: Store::Plain(vb), path: String::new(), matrices: Matrices::Floats, dtype, device }
+    }
+
+    /// Over the GGUF file of a model of candle-transformers, read to the CPU; its tensors become `dtype` on `device`.
+    #[cfg(feature = "candle-transformers")]
+    pub fn from_quantised(vb: QuantisedVarBuilder, dtype: DType, device: &Device) -> Self {
+        let (store, device) = (Store::Quantised(vb), device.clone());
+        Self { store, path: String::new(), matrices: Matrices::Floats, dtype, device }
     }
 
     /// Over a checkpoint of any known format; its tensors become `dtype` on `device`.
@@ -103,6 +117,8 @@ impl Weights {
         match &self.store {
             Store::File(checkpoint) => checkpoint.get(&name).is_some(),
             Store::Plain(vb) => vb.contains_tensor(&name),
+            #[cfg(feature = "candle-transformers")]
+            Store::Quantised(vb) => vb.contains_key(&name),
         }
     }
 
@@ -132,6 +148,11 @@ impl Weights {
                     Err(error) => vb.get_unchecked_dtype(&full, self.dtype).map_err(|_| error),
                     found => found,
                 },
+                #[cfg(feature = "candle-transformers")]
+                Store::Quantised(vb) => {
+                    let tensor = vb.get_no_shape(&full)?.dequantize(&Device::Cpu)?;
+                    tensor.to_dtype(self.dtype)?.to_device(&self.device)
+                }
             }
         };
         let tensor = load().map_err(|e| Error::Weights(format!("tensor `{full}`: {e}")))?;
@@ -228,6 +249,17 @@ impl Weights {
                 Some(stored) if stored.shape == shape => checkpoint.parts(stored)?,
                 _ => None,
             },
+            #[cfg(feature = "candle-transformers")]
+            Store::Quantised(vb) if here.contains("weight") => {
+                let blocks = vb.get_no_shape(&full)?;
+                match Encoding::of(blocks.dtype()) {
+                    Encoding::Blocks(dtype) if blocks.shape().dims() == shape => {
+                        let bytes = blocks.data()?.into_owned().into();
+                        Some(vec![Part { n: n_out, written: Written::Blocks(dtype), bytes }])
+                    }
+                    _ => None,
+                }
+            }
             _ => None,
         };
         match parts {
