@@ -5,6 +5,8 @@ use candle_whisper_core::weights::arriving::{Arriving, Keep, head_length};
 use candle_whisper_core::weights::{Checkpoint, Encoding};
 use half::f16;
 
+use crate::data::Noise;
+
 /// A safetensors file of a few tensors of a Whisper, one of them not needed, and its head's length.
 fn file(dtype: &str, number: impl Fn(usize) -> Vec<u8>) -> (Vec<u8>, usize) {
     let tensors = [
@@ -121,4 +123,28 @@ fn rounding_is_counted_and_what_16_bits_can_not_hold_is_an_error() {
     let (file_, head) = file("F32", |_| 70_000f32.to_le_bytes().to_vec());
     let mut arriving = Arriving::new(&file_[..head], Keep::F16).unwrap().unwrap();
     assert!(arriving.convert(&file_[head..]).unwrap_err().to_string().contains("too large for 16 bits"));
+}
+
+#[test]
+fn heads_that_lie_are_refused_or_harmless() {
+    let (file, length) = f32s();
+    let mut noise = Noise(21);
+    let mut refused = 0;
+    for _ in 0..3000 {
+        let mut head = file[..length].to_vec();
+        for _ in 0..=noise.below(3) {
+            let at = 8 + noise.below(length - 8);
+            // Numbers become other numbers, so that most stay JSON.
+            head[at] = if head[at].is_ascii_digit() { b'0' + noise.below(10) as u8 } else { head[at] };
+        }
+        for keep in [Keep::F16, Keep::Q8_0] {
+            match Arriving::new(&head, keep) {
+                Err(_) => refused += 1,
+                Ok(None) => {}
+                Ok(Some(mut arriving)) => drop(arriving.convert(&file[length..])),
+            }
+        }
+    }
+    assert!(refused > 500, "{refused}");
+    assert_eq!(head_length(&[0xff; 16]), None);
 }

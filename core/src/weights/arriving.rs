@@ -56,7 +56,7 @@ struct Arrival {
 pub fn head_length(first: &[u8]) -> Option<usize> {
     let is_safetensors = Format::of(first).is_ok_and(|format| format == Format::Safetensors);
     let length = first.first_chunk().map(|length| u64::from_le_bytes(*length));
-    length.filter(|_| is_safetensors).map(|length| 8 + length as usize)
+    usize::try_from(length?).ok()?.checked_add(8).filter(|_| is_safetensors)
 }
 
 impl Arriving {
@@ -69,7 +69,7 @@ impl Arriving {
         let metadata: Metadata = serde_json::from_slice(json)
             .map_err(|error| Error::Weights(format!("the safetensors header is damaged: {error}")))?;
         let recipe = Recipe::of(GgmlDType::Q8_0);
-        let mut tensors = Vec::new();
+        let mut tensors: Vec<Arrival> = Vec::new();
         for name in metadata.offset_keys() {
             let Some(info) = metadata.info(&name) else { continue };
             let (start, end) = info.data_offsets;
@@ -85,7 +85,18 @@ impl Arriving {
                     (name, from, to)
                 }
             };
-            let range = head.len() + start..head.len() + end;
+            // Its bytes go by their place alone: they must be its own, and as many as its shape says.
+            let before = tensors.last().map_or(head.len(), |tensor| tensor.range.end);
+            let range = head.len().saturating_add(start)..head.len().saturating_add(end);
+            let n = info.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+            let size = n.and_then(|n| n.checked_mul(from.size_in_bytes()));
+            if range.start != before || range.end < before || (to.is_some() && size != Some(range.len())) {
+                let what = format!("the safetensors header is damaged: `{name}` is not where it says");
+                return Err(Error::Weights(what));
+            }
+            if range.is_empty() {
+                continue;
+            }
             tensors.push(Arrival { name, shape: info.shape.clone(), from, to, range });
         }
         let changes = tensors.iter().any(|tensor| tensor.to.is_some_and(|to| !tensor.is(to)));
