@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::audio::{FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES, SAMPLE_RATE, Waveform};
+use crate::audio::{HOP_LENGTH, N_FRAMES, Waveform};
 use crate::decoding::{self, DecodingResult, LanguageProbability};
 use crate::error::{Error, Result};
 use crate::mel::{LogMel, Mel};
@@ -21,6 +21,10 @@ use crate::vad::{self, Timeline};
 pub mod anomalies;
 pub mod fallback;
 pub mod segments;
+mod window;
+
+pub use window::Window;
+use window::{frames, seconds};
 
 /// Owns what does not change: network, tokenizer, planned mel. Cheap to clone, shared between threads.
 #[derive(Clone)]
@@ -55,36 +59,6 @@ pub struct Transcription {
     timeline: Option<Timeline>,
     /// Mel frames in the recording, silence included.
     whole_frames: usize,
-}
-
-/// Where a window lies.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Window {
-    /// First mel frame.
-    pub seek: usize,
-    /// Mel frames of content, at most [`N_FRAMES`].
-    pub segment_size: usize,
-}
-
-impl Window {
-    /// Seconds before the window.
-    pub fn time_offset(&self) -> f64 {
-        seconds(self.seek)
-    }
-
-    /// Seconds of content.
-    pub fn duration(&self) -> f64 {
-        seconds(self.segment_size)
-    }
-
-    /// Where 30 s from its start would end, in seconds.
-    pub fn end_time(&self) -> f64 {
-        seconds(self.seek + N_FRAMES)
-    }
-}
-
-fn seconds(frames: usize) -> f64 {
-    (frames * HOP_LENGTH) as f64 / SAMPLE_RATE as f64
 }
 
 impl Transcriber {
@@ -315,11 +289,6 @@ impl Transcriber {
             language: run.language,
         }
     }
-}
-
-/// Half to even, as Python rounds.
-fn frames(seconds: f64) -> usize {
-    (seconds * FRAMES_PER_SECOND as f64).round_ties_even().max(0.0) as usize
 }
 
 impl Transcription {

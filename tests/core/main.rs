@@ -11,6 +11,7 @@ mod dims;
 mod filters;
 mod formats;
 mod heap;
+mod integers;
 mod kernels;
 mod media;
 mod mel;

@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use super::blocks::{self, Parts, Shape};
 use super::shared::SharedOut;
 use super::simd::{Simd, WIDTH};
-use super::store::{Blocks, PAIRED, Store};
+use super::store::{Blocks, Matrix, Store};
 use super::{math, pool};
 
 /// Rows of a matrix and how they are written: floats of this type or ggml's blocks, little-endian.
@@ -153,7 +153,7 @@ impl Number for bf16 {
 ///
 /// # Errors
 /// If the bytes are not those of so many rows, or of a type that can't be kept.
-pub(super) fn pack(k: usize, parts: &[Part<'_>], products: Products) -> Result<Store> {
+pub(super) fn pack(k: usize, parts: &[Part<'_>], products: Products) -> Result<Matrix> {
     let Some(kept) = products.kept(parts.iter().map(|part| part.written), k) else {
         bail!("matrices of {:?} can't be used", parts.iter().map(|part| part.written).collect::<Vec<_>>());
     };
@@ -168,15 +168,15 @@ pub(super) fn pack(k: usize, parts: &[Part<'_>], products: Products) -> Result<S
             bail!("{} bytes for {} rows of {k} in {:?}", part.bytes.len(), part.n, part.written);
         }
     }
-    Ok(match kept {
+    Ok(Matrix::Floats(match kept {
+        Kept::Blocks { scale, offset } if products == Products::Integers => {
+            return Ok(Matrix::Integers(packed_blocks(k, parts, scale, offset)));
+        }
+        Kept::Blocks { scale, offset } => Store::Blocks(packed_blocks(k, parts, scale, offset)),
         Kept::Floats(DType::F16) => Store::F16(floats(k, parts)),
         Kept::Floats(DType::BF16) => Store::Bf16(floats(k, parts)),
         Kept::Floats(_) => Store::F32(floats(k, parts)),
-        Kept::Blocks { scale, offset } => match products {
-            Products::Floats => Store::Blocks(packed_blocks::<WIDTH>(k, parts, scale, offset)),
-            Products::Integers => Store::Pairs(packed_blocks::<PAIRED>(k, parts, scale, offset)),
-        },
-    })
+    }))
 }
 
 /// Calls `work` with every row's number and bytes, panel by panel.

@@ -12,7 +12,7 @@ use super::integers::{self, Rounded};
 use super::pack::{Part, Products, pack};
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, Simd, WIDTH};
-use super::store::{LONGEST_BLOCK, Store, View};
+use super::store::{LONGEST_BLOCK, Matrix, Store, View};
 use super::tile::{End, Place, Rows, Then, tile, tiles};
 use super::{contiguous, pool, values_mut};
 
@@ -28,7 +28,7 @@ const LEAST: usize = 1 << 16;
 pub struct Panels {
     n: usize,
     k: usize,
-    store: Store,
+    matrix: Matrix,
     /// (⌈n / 16⌉ · 16)
     bias: Vec<f32>,
 }
@@ -45,7 +45,7 @@ impl Panels {
         }
         let mut padded = bias.to_vec();
         padded.resize(n.next_multiple_of(WIDTH), 0.0);
-        Ok(Self { n, k, store: pack(k, parts, products)?, bias: padded })
+        Ok(Self { n, k, matrix: pack(k, parts, products)?, bias: padded })
     }
 
     /// Rows of the matrix. ids: (n_ids) -> (n_ids, k)
@@ -61,13 +61,14 @@ impl Panels {
             if id >= self.n {
                 bail!("row {id} of {}", self.n);
             }
-            if let Store::Pairs(blocks) = &self.store {
-                out.extend(blocks.row(id, self.k));
-                continue;
+            match &self.matrix {
+                Matrix::Integers(blocks) => out.extend(blocks.row(id, self.k)),
+                Matrix::Floats(store) => {
+                    let first = id / WIDTH * self.k;
+                    unpack(store, first, first + self.k, &mut panel);
+                    out.extend(panel.iter().map(|step| step[id % WIDTH]));
+                }
             }
-            let first = id / WIDTH * self.k;
-            unpack(&self.store, first, first + self.k, &mut panel);
-            out.extend(panel.iter().map(|step| step[id % WIDTH]));
         }
         Tensor::from_vec(out, (ids.len(), self.k), &Device::Cpu)
     }
@@ -123,19 +124,22 @@ impl Panels {
         let wanted = if threads == 1 { 1 } else { (m * self.n * self.k / LEAST).clamp(1, 2 * threads) };
         let column_blocks = wanted.div_ceil(row_blocks.max(1)).min(panels);
         let columns = panels.div_ceil(column_blocks);
-        if let Store::Pairs(blocks) = &self.store {
-            let x = Rounded::new(x, m, self.k, blocks);
-            pool::each(row_blocks * column_blocks, |task| {
-                let (block, part) = (task / column_blocks, task % column_blocks);
-                let rows = block * BLOCK..((block + 1) * BLOCK).min(m);
-                let part = part * columns..((part + 1) * columns).min(panels);
-                let at = rows.start * out_stride;
-                let job = integers::Job { x: &x, rows, part, n: self.n, bias: &self.bias, then };
-                // SAFETY: as below.
-                unsafe { integers::piece(blocks, job, out.at(at), out_stride) }
-            });
-            return;
-        }
+        let store = match &self.matrix {
+            Matrix::Floats(store) => store,
+            Matrix::Integers(blocks) => {
+                let x = Rounded::new(x, m, self.k, blocks);
+                pool::each(row_blocks * column_blocks, |task| {
+                    let (block, part) = (task / column_blocks, task % column_blocks);
+                    let rows = block * BLOCK..((block + 1) * BLOCK).min(m);
+                    let part = part * columns..((part + 1) * columns).min(panels);
+                    let at = rows.start * out_stride;
+                    let job = integers::Job { x: &x, rows, part, n: self.n, bias: &self.bias, then };
+                    // SAFETY: as below.
+                    unsafe { integers::piece(blocks, job, out.at(at), out_stride) }
+                });
+                return;
+            }
+        };
         let one = |scratch: &mut [f32], task: usize| {
             let (block, part) = (task / column_blocks, task % column_blocks);
             let first = block * BLOCK;
@@ -147,10 +151,10 @@ impl Panels {
                 then,
             };
             // SAFETY: pieces write disjoint places, by this function's contract there.
-            unsafe { piece(self, job, scratch, out.at(first * out_stride), out_stride) }
+            unsafe { piece(self, store, job, scratch, out.at(first * out_stride), out_stride) }
         };
         // One row is multiplied as it is read, more by a panel that was put into full numbers first.
-        let scratch = if m == 1 || matches!(self.store, Store::F32(_)) { 0 } else { STEPS * WIDTH };
+        let scratch = if m == 1 || matches!(store, Store::F32(_)) { 0 } else { STEPS * WIDTH };
         pool::each_with(row_blocks * column_blocks, scratch, one);
     }
 }
@@ -221,7 +225,14 @@ struct Job<'a> {
 /// `out` must be valid for the job's rows of n values, `out_stride` apart, in the columns of its panels, and `x` must
 /// have these rows of k. There must be scratch for a panel's steps, but for one row or numbers in full.
 #[inline(always)]
-unsafe fn piece_in<S: Simd>(w: &Panels, job: Job<'_>, scratch: &mut [f32], out: *mut f32, out_stride: usize) {
+unsafe fn piece_in<S: Simd>(
+    w: &Panels,
+    store: &Store,
+    job: Job<'_>,
+    scratch: &mut [f32],
+    out: *mut f32,
+    out_stride: usize,
+) {
     let (k, m) = (w.k, job.m);
     let (room, _) = scratch.as_chunks_mut::<WIDTH>();
     let steps = if m == 1 { k } else { k.div_ceil(k.div_ceil(STEPS)).next_multiple_of(LONGEST_BLOCK) };
@@ -236,7 +247,7 @@ unsafe fn piece_in<S: Simd>(w: &Panels, job: Job<'_>, scratch: &mut [f32], out: 
             let out = Place { at: unsafe { out.add(j * WIDTH) }, stride: out_stride, columns };
             // SAFETY: as above.
             unsafe {
-                match w.store.view(j * k + from, j * k + to) {
+                match store.view(j * k + from, j * k + to) {
                     View::F32(panel) => tiles::<S>(x, m, panel, out, end),
                     View::F16(panel) if m == 1 => tile::<1, S, _>(x, panel, out, end),
                     View::Bf16(panel) if m == 1 => tile::<1, S, _>(x, panel, out, end),
@@ -256,7 +267,7 @@ unsafe fn piece_in<S: Simd>(w: &Panels, job: Job<'_>, scratch: &mut [f32], out: 
 vectorised! {
     /// # Safety
     /// As [`piece_in`].
-    unsafe fn piece(w: &Panels, job: Job<'_>, scratch: &mut [f32], out: *mut f32, out_stride: usize)
+    unsafe fn piece(w: &Panels, store: &Store, job: Job<'_>, scratch: &mut [f32], out: *mut f32, out_stride: usize)
         = piece_in::<S>
 }
 

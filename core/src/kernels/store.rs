@@ -108,8 +108,15 @@ pub(super) enum Store {
     Bf16(Vec<[bf16; WIDTH]>),
     /// Small integers, whatever number of bits they had in a file.
     Blocks(Blocks<WIDTH>),
-    /// The same with two steps side by side, for products of integers.
-    Pairs(Blocks<PAIRED>),
+}
+
+/// A matrix, as it is multiplied.
+#[derive(Debug)]
+pub(super) enum Matrix {
+    /// As floats.
+    Floats(Store),
+    /// As integers, two steps side by side.
+    Integers(Blocks<PAIRED>),
 }
 
 /// Two steps of sixteen rows: a row's two beside each other.
@@ -157,8 +164,6 @@ impl Store {
             Self::F32(values) => View::F32(&values[from..to]),
             Self::F16(values) => View::F16(&values[from..to]),
             Self::Bf16(values) => View::Bf16(&values[from..to]),
-            // Multiplied in another way, see `integers`.
-            Self::Pairs(_) => View::F32(&[]),
             Self::Blocks(b) => {
                 let blocks = from / b.block..to.div_ceil(b.block);
                 let scaled = Scaled {

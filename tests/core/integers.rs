@@ -1,0 +1,80 @@
+//! Products of integers against a slow loop over rows that are rounded in the same way.
+
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{Device, Tensor};
+use candle_whisper_core::kernels::{Panels, Part, Products, Written};
+
+use crate::data::Noise;
+use crate::kernels::{assert_close, on_every_level, phi, slow_product, tensor, values, written};
+
+/// Rounded to so many of 32767ths of the largest, as rows are before integers are multiplied.
+fn rounded(x: &[f32]) -> Vec<f32> {
+    let unit = x.iter().fold(0f32, |largest, x| largest.max(x.abs())) / 32767.0;
+    x.iter().map(|x| if unit > 0.0 { (x / unit).round() * unit } else { 0.0 }).collect()
+}
+
+#[test]
+fn integers_are_multiplied_by_rounded_rows() {
+    on_every_level(integers_are_multiplied_by_rounded_rows_here);
+}
+
+fn integers_are_multiplied_by_rounded_rows_here() {
+    let mut noise = Noise(14);
+    // Around the sizes of tiles, panels, blocks of rows and cuts through k.
+    for (m, n, k) in [(1, 40, 512), (2, 3, 32), (5, 17, 96), (13, 16, 256), (40, 33, 1536), (200, 20, 800)] {
+        let w = tensor(noise.vec(n * k, 1.0), &[n, k]);
+        let bias = noise.vec(n, 1.0);
+        let mut x = noise.vec(m * k, 3.0);
+        // A row of nothing, and one with a number that makes the others small.
+        x[..k].fill(if m > 1 { 0.0 } else { 0.5 });
+        x[k * (m - 1)] = 500.0;
+        for (part, numbers) in written(&w) {
+            let what = format!("{:?} ({m}, {n}, {k})", part.written);
+            let panels = Panels::new(k, std::slice::from_ref(&part), &bias, Products::Integers).unwrap();
+            let numbers = match part.written {
+                // What candle makes of floats, to the last bit.
+                Written::Floats(_) => {
+                    QTensor::quantize(&numbers, GgmlDType::Q8_0).unwrap().dequantize(&Device::Cpu).unwrap()
+                }
+                Written::Blocks(_) => numbers,
+            };
+            let ids = Tensor::arange(0, n as u32, &Device::Cpu).unwrap();
+            assert_eq!(values(&panels.rows(&ids).unwrap()), values(&numbers), "{what}");
+            let seen: Vec<f32> = x.chunks_exact(k).flat_map(rounded).collect();
+            let slow = slow_product(&seen, &values(&numbers), k);
+            let slow: Vec<f64> = slow.iter().enumerate().map(|(i, y)| y + f64::from(bias[i % n])).collect();
+            let x = tensor(x.clone(), &[m, k]);
+            // What is rounded to one of two neighbours may be rounded to the other by a processor.
+            let tolerance = 1e-4 * (k as f64).sqrt();
+            assert_close(&values(&panels.forward(&x).unwrap()), &slow, tolerance, &what);
+            let sum: Vec<f64> = slow.iter().map(|y| y + 1.0).collect();
+            let ones = tensor(vec![1.0; m * n], &[m, n]);
+            assert_close(&values(&panels.forward_add(&x, ones).unwrap()), &sum, tolerance, &what);
+            let gelu = |y: f64| if y.abs() > 8.0 { y.max(0.0) } else { y * phi(y) };
+            let gelu: Vec<f64> = slow.iter().map(|&y| gelu(y)).collect();
+            assert_close(&values(&panels.forward_gelu(&x).unwrap()), &gelu, tolerance, &what);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_number_stays_none_among_integers() {
+    let w = QTensor::quantize(&tensor(vec![1.0; 64], &[2, 32]), GgmlDType::Q8_0).unwrap();
+    let bytes = w.data().unwrap().into_owned().into();
+    let part = Part { n: 2, written: Written::Blocks(GgmlDType::Q8_0), bytes };
+    let panels = Panels::new(32, &[part], &[], Products::Integers).unwrap();
+    let product = |x: f32| {
+        let mut row = vec![1.0; 32];
+        row[7] = x;
+        values(&panels.forward(&tensor(row, &[1, 32])).unwrap())
+    };
+    assert!(product(f32::NAN).iter().all(|y| y.is_nan()));
+    assert!(product(f32::INFINITY).iter().all(|y| !y.is_finite()));
+    let odd = tensor(Noise(15).vec(33, 1.0), &[1, 33]);
+    let floats = Panels::new(33, &[Part::of(&odd).unwrap()], &[], Products::Integers).unwrap();
+    let row = floats.rows(&Tensor::new(&[0u32], &Device::Cpu).unwrap()).unwrap();
+    assert_eq!(values(&row), values(&odd), "rows that are not whole blocks stay floats");
+    // Smaller than any whose inverse is a number.
+    let tiny = values(&panels.forward(&tensor(vec![1e-39; 32], &[1, 32])).unwrap());
+    assert!(tiny.iter().all(|y| y.abs() < 1e-36), "{tiny:?}");
+}
