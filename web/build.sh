@@ -16,7 +16,7 @@ if [ "$pinned" != "$version" ]; then
 fi
 CARGO_TARGET_DIR=$tools/bindgen cargo build --release --locked --manifest-path web/tools/bindgen/Cargo.toml
 npm ci --prefix web/tools --no-audit --no-fund --ignore-scripts --silent
-cargo build --release --package candle-whisper-web --target wasm32-unknown-unknown
+cargo build --release --package candle-whisper-web --target wasm32-unknown-unknown --config web/profile.toml
 
 rm -rf web/pkg
 mkdir -p web/pkg
@@ -36,8 +36,10 @@ rm -rf www/pkg
 cp -R web/pkg www/pkg
 node -e '
   const { readFileSync } = require("fs"), { brotliCompressSync, constants, gzipSync } = require("zlib");
-  const wasm = readFileSync("web/pkg/candle_whisper_web_bg.wasm");
   const mb = (bytes) => (bytes.length / 1e6).toFixed(2) + " MB";
-  // The highest quality takes half a minute.
-  const brotli = brotliCompressSync(wasm, { params: { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_LGWIN]: 24 } });
-  console.log(`wasm: ${mb(wasm)}, gzip ${mb(gzipSync(wasm))}, Brotli ${mb(brotli)}`);'
+  for (const name of ["bg", "relaxed"]) {
+    const wasm = readFileSync(`web/pkg/candle_whisper_web_${name}.wasm`);
+    // The highest quality takes half a minute.
+    const brotli = brotliCompressSync(wasm, { params: { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_LGWIN]: 24 } });
+    console.log(`${name}: ${mb(wasm)}, gzip ${mb(gzipSync(wasm))}, Brotli ${mb(brotli)}`);
+  }'

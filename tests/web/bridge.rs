@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_whisper_core::observer::{FallbackReason, Silent};
-use candle_whisper_core::weights::Checkpoint;
+use candle_whisper_core::weights::{Checkpoint, Matrices};
 use candle_whisper_core::{Event, Segment, TranscribeOptions, Transcript, media};
 use candle_whisper_web::events::to_json;
 use candle_whisper_web::{model, transcript};
@@ -25,17 +25,24 @@ fn files_of_the_bundled_model_become_the_sentence_of_a_file() {
     let files =
         model::Files { config: &config, generation_config: &generation_config, tokenizer: &tokenizer };
     let weights = Checkpoint::open(vec![Box::new(bundled("model.gguf"))]).unwrap();
-    let transcriber = model::load(&files, weights).unwrap();
+    let transcriber = model::load(&files, weights, model::matrices("f32").unwrap()).unwrap();
     let audio = media::decode(std::io::Cursor::new(file("tests/data/jfk.flac")), None).unwrap();
     let transcript = transcriber.run(&audio, TranscribeOptions::default(), &mut Silent).unwrap();
     assert!(transcript.text.contains("ask not what your country can do for you"), "{}", transcript.text);
 }
 
 #[test]
+fn products_are_of_floats_or_of_integers() {
+    assert_eq!(model::matrices("quantised").unwrap(), Matrices::Blocks);
+    let complaint = model::matrices("f16").unwrap_err().to_string();
+    assert!(complaint.contains("f32 or quantised, not f16"), "{complaint}");
+}
+
+#[test]
 fn weights_alone_say_their_sizes_and_have_their_words_built_in() {
     let files = model::Files { config: &[], generation_config: &[], tokenizer: &[] };
     let weights = Checkpoint::open(vec![Box::new(bundled("model.gguf"))]).unwrap();
-    let transcriber = model::load(&files, weights).unwrap();
+    let transcriber = model::load(&files, weights, Matrices::Floats).unwrap();
     assert_eq!(model::info(transcriber.model().dims())["n_vocab"], 51864);
     assert_eq!(model::info(transcriber.model().dims())["multilingual"], false);
 }

@@ -22,6 +22,7 @@ fn sizes_may_differ_from_a_shape_and_what_is_unknown_is_an_error() {
     let complaint = |request| of_json(request).unwrap_err().to_string();
     assert!(complaint(r#"{"shape": "huge"}"#).contains("unknown shape `huge`"));
     assert!(complaint("{}").contains("`model` or `dims`"));
+    assert!(complaint(r#"{"shape": "base", "dtype": "f16"}"#).contains("`dtype` is f32 or quantised"));
     assert!(complaint(r#"{"shape": "base", "second": 3}"#).contains("unknown field `second`"));
     assert!(complaint(r#"{"shape": "base", "options": {"x": 3}}"#).contains("unknown option `x`"));
 }
@@ -45,5 +46,7 @@ fn the_size_of_a_file_tells_what_its_numbers_are_kept_as() {
         weights(r#", "size": 75500000, "keep": "q8_0""#)
     );
     assert_eq!(weights(r#", "size": 27000000, "keep": "f16""#), q5);
+    assert_eq!(weights(r#", "dtype": "quantised""#), weights(r#", "size": 151000000, "keep": "q8_0""#));
+    assert_eq!(weights(r#", "size": 27000000, "dtype": "quantised""#), q5);
     assert_eq!(weights(r#", "size": 151000000, "keep": "as sent""#), f32);
 }

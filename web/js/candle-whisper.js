@@ -40,8 +40,9 @@ function ready() {
 }
 
 const HUB = "https://huggingface.co";
-const LOAD = ["model", "onProgress", "signal", "models", "hub", "cache", "threads", "keep"];
+const LOAD = ["model", "onProgress", "signal", "models", "hub", "cache", "threads", "keep", "dtype"];
 const KEEP = ["f16", "q8_0", "as sent"];
+const DTYPE = ["f32", "quantised"];
 const FILES = ["weights", "config", "generation_config", "tokenizer", "sha256"];
 
 /** A loaded model. */
@@ -66,10 +67,9 @@ export class CandleWhisper {
    */
   static async load(options = {}) {
     check(options, LOAD, "load");
-    const { model = "tiny.en", onProgress = () => {}, signal, hub = HUB, cache = !isNode, keep } = options;
-    if (keep !== undefined && !KEEP.includes(keep)) {
-      throw new CandleWhisperError("bad-option", `option \`keep\` of load is one of ${KEEP.join(", ")}, not ${keep}`);
-    }
+    const { model = "tiny.en", onProgress = () => {}, signal, hub = HUB, cache = !isNode, keep, dtype } = options;
+    oneOf("keep", keep, KEEP);
+    oneOf("dtype", dtype, DTYPE);
     const models = options.models ?? (isNode ? null : "models/");
     const given = typeof model === "string" ? filesOf(model, { models, hub }) : model;
     check(given, FILES, "model");
@@ -86,8 +86,8 @@ export class CandleWhisper {
           if (file) wanted[name] = await modelFile(name, file, { sha256: given.sha256?.[name], cache, keep });
         }
         const files = await run("fetch", { files: wanted }, onProgress);
-        const info = await run("load", { files });
-        client.revive = (again) => again("load", { files });
+        const info = await run("load", { files, dtype });
+        client.revive = (again) => again("load", { files, dtype });
         return info;
       });
       return new CandleWhisper(client, { model: typeof model === "string" ? model : "", ...info });
@@ -210,15 +210,15 @@ export class CandleWhisper {
    * @returns {Promise<import("./types.js").MemoryEstimate>}
    */
   static async estimate(request) {
-    check(request, ["model", "dims", "size", "keep", "seconds", "options"], "estimate");
-    const { model, dims, size, keep = "f16", seconds, options } = request;
+    check(request, ["model", "dims", "size", "keep", "dtype", "seconds", "options"], "estimate");
+    const { model, dims, size, keep = "f16", dtype, seconds, options } = request;
     const known = model === undefined ? undefined : KNOWN[model];
     if (!dims && !known) {
       throw new CandleWhisperError("bad-option", `estimate needs \`dims\` or a model of ${Object.keys(KNOWN).join(", ")}`);
     }
     const shape = dims ? { dims } : { ...known, repo: undefined };
     await ready();
-    return quick(() => estimateOf(JSON.stringify({ ...shape, size, keep, seconds, options })));
+    return quick(() => estimateOf(JSON.stringify({ ...shape, size, keep, dtype, seconds, options })));
   }
 
   /**
@@ -233,6 +233,16 @@ export class CandleWhisper {
   static async clearCache() {
     await clear();
   }
+}
+
+/**
+ * @param {string} name of an option of load
+ * @param {string | undefined} given
+ * @param {string[]} known
+ */
+function oneOf(name, given, known) {
+  if (given === undefined || known.includes(given)) return;
+  throw new CandleWhisperError("bad-option", `option \`${name}\` of load is one of ${known.join(", ")}, not ${given}`);
 }
 
 /** @param {TranscribeOptions} options */

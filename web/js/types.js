@@ -114,6 +114,8 @@
  *   in a page that is not `crossOriginIsolated`, there is one
  * @property {"f16" | "q8_0" | "as sent"} [keep] what float weights that are fetched become while they arrive; `f16` if not given:
  *   safetensors in f32 become half as large. Smaller ones and other formats stay as they are, `q8_0` is for all safetensors
+ * @property {"f32" | "quantised"} [dtype] what is multiplied: floats of 32 bits, which is exact and the default, or small integers, which
+ *   is faster; they are the file's where it has blocks of them, and 8 bits made of its floats where not
  * @property {boolean} [cache] keep what is fetched for the next visit; true if not given
  */
 
@@ -132,6 +134,7 @@
  * @property {Record<string, unknown>} [dims] or the sizes, as in `config.json`
  * @property {number} [size] bytes of the weights' file, which tell whether it has f32, f16 or blocks; f32 if not given
  * @property {"f16" | "q8_0" | "as sent"} [keep] what f32 becomes while it arrives, as in `load`; `f16` if not given
+ * @property {"f32" | "quantised"} [dtype] as in `load`
  * @property {number} [seconds] of the recording; 30 if not given
  * @property {TranscribeOptions} [options]
  */

@@ -60,7 +60,7 @@ const OPERATIONS = {
     return found;
   },
 
-  async load({ files }) {
+  async load({ files, dtype }) {
     const small = async (/** @type {Blob | string | undefined} */ file) => {
       if (!file) return new Uint8Array();
       const { size, read, close } = await source(file);
@@ -74,7 +74,7 @@ const OPERATIONS = {
       checkMemory(await dimsOf(files.config), weights.size);
       whisper?.free();
       hasVad = false;
-      whisper = new Whisper(config, generation, tokenizer, weights.size, weights.read);
+      whisper = new Whisper(config, generation, tokenizer, dtype ?? "f32", weights.size, weights.read);
       return whisper.info();
     } finally {
       weights.close();

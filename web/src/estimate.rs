@@ -2,6 +2,7 @@
 
 use candle_whisper_core::dims::{ModelDimensions, alignment_heads};
 use candle_whisper_core::memory::{PerNumber, SHAPES, Usage, estimate, n_parameters};
+use candle_whisper_core::weights::Matrices;
 use candle_whisper_core::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,6 +27,8 @@ struct Request {
     size: Option<u64>,
     /// What becomes of them as they arrive: `f16` or `q8_0`.
     keep: Option<String>,
+    /// What is multiplied, as in [`crate::model::matrices`]; f32 if not given.
+    dtype: Option<String>,
     /// Bytes of the file where it is read as a whole.
     held_by_loading: Option<u64>,
 }
@@ -47,8 +50,9 @@ pub fn of_json(request: &str) -> Result<Value> {
     let options = request.options.map_or_else(String::new, |options| options.to_string());
     let options = crate::options::parse(&options)?;
     let n_heads = alignment_heads(&dims, None)?.len();
+    let matrices = request.dtype.as_deref().map_or(Ok(Matrices::Floats), crate::model::matrices)?;
     let usage = Usage {
-        matrices: per_number(request.size, request.keep.as_deref(), &dims),
+        matrices: per_number(request.size, request.keep.as_deref(), matrices, &dims),
         held_by_loading: request.held_by_loading.unwrap_or(0),
         ..Usage::default()
     };
@@ -58,12 +62,18 @@ pub fn of_json(request: &str) -> Result<Value> {
 }
 
 /// What the numbers of large matrices take, from the size of their file and what becomes of them; none if they are f32.
-fn per_number(size: Option<u64>, keep: Option<&str>, dims: &ModelDimensions) -> Option<PerNumber> {
+fn per_number(
+    size: Option<u64>,
+    keep: Option<&str>,
+    matrices: Matrices,
+    dims: &ModelDimensions,
+) -> Option<PerNumber> {
     // Q8_0: eight bits, and a scale in f32 for 32 of them.
     const Q8_0: f64 = 1.125;
     let sent = size.map_or(4.0, |size| size as f64 / n_parameters(dims) as f64);
     let bytes = match (sent, keep) {
         (1.5.., Some("q8_0")) => Q8_0,
+        (1.5.., _) if matrices == Matrices::Blocks => Q8_0,
         (3.0.., Some("f16")) | (1.5..3.0, _) => 2.0,
         (3.0.., _) => return None,
         (1.0.., _) => Q8_0,

@@ -39,7 +39,7 @@ pub struct Whisper {
 impl Whisper {
     /// Loads a model: `config.json`, `generation_config.json` and `tokenizer.json`, each empty if there is none, and
     /// weights of `size` bytes in any format the core knows. `read(offset, length)` gives some of them as a
-    /// `Uint8Array`, at once.
+    /// `Uint8Array`, at once. `dtype` says what is multiplied, see [`model::matrices`].
     ///
     /// # Errors
     /// If one of them is broken or they do not belong together.
@@ -48,13 +48,13 @@ impl Whisper {
         config: &[u8],
         generation_config: &[u8],
         tokenizer: &[u8],
+        dtype: &str,
         size: f64,
         read: Function,
     ) -> Result<Whisper, JsValue> {
         let files = model::Files { config, generation_config, tokenizer };
-        let transcriber =
-            source::checkpoint(size, &read).and_then(|checkpoint| model::load(&files, checkpoint));
-        let transcriber = transcriber.map_err(|error| thrown(&error))?;
+        let load = || model::load(&files, source::checkpoint(size, &read)?, model::matrices(dtype)?);
+        let transcriber = load().map_err(|error| thrown(&error))?;
         Ok(Self { transcriber, run: None })
     }
 

@@ -6,8 +6,8 @@ use candle_core::{DType, Device};
 use candle_whisper_core::dims::{ModelDimensions, alignment_heads};
 use candle_whisper_core::model::Whisper;
 use candle_whisper_core::tokenizer::Tokenizer;
-use candle_whisper_core::weights::{Checkpoint, Format, Weights};
-use candle_whisper_core::{Result, Transcriber};
+use candle_whisper_core::weights::{Checkpoint, Format, Matrices, Weights};
+use candle_whisper_core::{Error, Result, Transcriber};
 use serde_json::{Value, json};
 
 /// The files beside the weights, each empty if there is none.
@@ -21,11 +21,23 @@ pub struct Files<'a> {
     pub tokenizer: &'a [u8],
 }
 
-/// Loads a model, to compute in f32. What it lacks comes from its weights, or is built in.
+/// What the products are of: `f32`, or `quantised` for small integers.
+///
+/// # Errors
+/// If it is neither.
+pub fn matrices(dtype: &str) -> Result<Matrices> {
+    match dtype {
+        "f32" => Ok(Matrices::Floats),
+        "quantised" => Ok(Matrices::Blocks),
+        _ => Err(Error::Options(format!("`dtype` is f32 or quantised, not {dtype}"))),
+    }
+}
+
+/// Loads a model, to compute in f32 but for such products. What it lacks comes from its weights, or is built in.
 ///
 /// # Errors
 /// If a file is broken, or they do not belong together.
-pub fn load(files: &Files<'_>, checkpoint: Checkpoint) -> Result<Transcriber> {
+pub fn load(files: &Files<'_>, checkpoint: Checkpoint, matrices: Matrices) -> Result<Transcriber> {
     let given = |bytes| Some(bytes).filter(|bytes: &&[u8]| !bytes.is_empty());
     let (config, generation_config) = (given(files.config), given(files.generation_config));
     // faster-whisper's `config.json` has the heads and no sizes.
@@ -44,7 +56,8 @@ pub fn load(files: &Files<'_>, checkpoint: Checkpoint) -> Result<Transcriber> {
         (None, Some(tokenizer)) => Tokenizer::from_json(tokenizer, dims.n_vocab)?,
         (None, None) => Tokenizer::built_in(dims.n_vocab)?,
     };
-    let weights = Weights::from_checkpoint(Arc::new(checkpoint), DType::F32, &Device::Cpu);
+    let weights =
+        Weights::from_checkpoint(Arc::new(checkpoint), DType::F32, &Device::Cpu).with_matrices(matrices);
     Transcriber::new(Arc::new(Whisper::load(dims, heads, &weights)?), tokenizer)
 }
 

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { openAsBlob, readFileSync } from "node:fs";
+import { openAsBlob, readFileSync, statSync } from "node:fs";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 
 import { CandleWhisper, CandleWhisperError } from "../../../web/pkg/candle-whisper.js";
 
@@ -53,6 +54,29 @@ test("any number of threads says the same", async () => {
   assert.match(alone[0].text, /ask not what your country can do for you/);
   assert.deepEqual(await transcript(3), alone);
   await assert.rejects(CandleWhisper.load({ models: at("native/models/"), threads: 0 }), { code: "bad-option" });
+});
+
+test("integers are multiplied as natively, where they are asked for", async () => {
+  const other = await CandleWhisper.load({ models: at("native/models/"), dtype: "quantised" });
+  const said = [];
+  for await (const event of other.transcribe(jfk, greedy)) if (event.type === "done") said.push(event.transcript);
+  other.dispose();
+  const expected = JSON.parse(native("-f", "json", "--dtype", "quantised"));
+  assert.deepEqual(said[0].segments.map((s) => s.tokens), expected.segments.map((s) => s.tokens));
+  await assert.rejects(CandleWhisper.load({ models: at("native/models/"), dtype: "f16" }), { code: "bad-option" });
+});
+
+test("with relaxed SIMD and without, the same is said by another module", async () => {
+  const program = fileURLToPath(new URL("which-module.js", import.meta.url));
+  const says = (...given) => JSON.parse(execFileSync(process.execPath, given, { encoding: "utf8" }));
+  const flags = parseInt(process.versions.node) < 21 ? ["--experimental-wasm-relaxed-simd"] : [];
+  const relaxed = says(...flags, program);
+  const without = says(program, "plain");
+  const size = (name) => statSync(at(`web/pkg/candle_whisper_web_${name}.wasm`)).size;
+  assert.equal(relaxed.bytes, size("relaxed"));
+  assert.equal(without.bytes, size("bg"));
+  assert.notEqual(relaxed.bytes, without.bytes);
+  assert.deepEqual(relaxed.tokens, without.tokens);
 });
 
 test("events come in order, and the last one has everything", async () => {
