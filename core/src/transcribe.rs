@@ -16,7 +16,7 @@ use crate::options::TranscribeOptions;
 use crate::timing::{self, WordOptions};
 use crate::tokenizer::Tokenizer;
 use crate::transcript::{Segment, Transcript};
-use crate::vad::{self, Timeline};
+use crate::vad::{self, Timeline, Vad};
 
 pub mod anomalies;
 pub mod fallback;
@@ -32,6 +32,7 @@ pub struct Transcriber {
     model: Arc<dyn Model>,
     tokenizer: Arc<Tokenizer>,
     log_mel: Arc<LogMel>,
+    vad: Option<Arc<Vad>>,
 }
 
 impl std::fmt::Debug for Transcriber {
@@ -68,7 +69,13 @@ impl Transcriber {
     /// If the network asks for a mel that Whisper never had.
     pub fn new(model: Arc<dyn Model>, tokenizer: Tokenizer) -> Result<Self> {
         let log_mel = Arc::new(LogMel::new(model.dims().n_mels)?);
-        Ok(Self { model, tokenizer: Arc::new(tokenizer), log_mel })
+        Ok(Self { model, tokenizer: Arc::new(tokenizer), log_mel, vad: None })
+    }
+
+    /// Hears where somebody speaks with this network, not with the bundled one.
+    #[must_use]
+    pub fn with_vad(self, vad: Vad) -> Self {
+        Self { vad: Some(Arc::new(vad)), ..self }
     }
 
     /// The network.
@@ -126,7 +133,10 @@ impl Transcriber {
             decoding::DecodingTask::new(self.model(), &self.tokenizer, &options)?;
         }
         let spoken = match &options.vad {
-            Some(vad) => Some(Timeline::cut(audio, &vad::speech(audio, vad)?)),
+            Some(options) => {
+                let vad = self.vad.as_deref().cloned().map_or_else(Vad::bundled, Ok)?;
+                Some(Timeline::cut(audio, &vad::speech(vad, audio, options)?))
+            }
             None => None,
         };
         let mel = self.log_mel.compute(spoken.as_ref().map_or(audio, |(speech, _)| speech))?;

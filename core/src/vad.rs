@@ -1,5 +1,5 @@
 //! Voice activity: where in a recording somebody speaks, so that silence and noise are neither computed nor made words
-//! of. The network is Silero VAD (MIT, PyPI `silero-vad`), its weights are bundled.
+//! of. The network is Silero VAD (MIT, PyPI `silero-vad`), its weights are bundled (feature `vad`) or given.
 
 use serde::{Deserialize, Serialize};
 
@@ -79,13 +79,13 @@ impl VadOptions {
     }
 }
 
-/// Where somebody speaks, by the bundled network.
+/// Where somebody speaks in a recording that `vad` has heard nothing of yet.
 ///
 /// # Errors
 /// If an option is out of range.
-pub fn speech(audio: &Waveform, options: &VadOptions) -> Result<Vec<Span>> {
+pub fn speech(mut vad: Vad, audio: &Waveform, options: &VadOptions) -> Result<Vec<Span>> {
     options.validate()?;
-    let probabilities = Vad::bundled()?.probabilities(audio.samples())?;
+    let probabilities = vad.probabilities(audio.samples())?;
     Ok(spans(&probabilities, audio.samples().len(), options))
 }
 

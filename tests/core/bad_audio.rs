@@ -84,6 +84,34 @@ fn sizes_that_lie_give_what_is_there() {
 }
 
 #[test]
+fn mu_law_and_a_law_are_read_whatever_the_length_of_their_format() {
+    for name in ["wav_mulaw_8k.wav", "wav_alaw_8k.wav"] {
+        let file = fixture(name);
+        let whole = decoded(&file).unwrap();
+        let at = file.windows(4).position(|bytes| bytes == b"data").unwrap();
+        let samples = &file[at + 8..];
+        let with_format = |n: u32, claimed: u32| {
+            let mut short = [b"RIFF", &u32::MAX.to_le_bytes()[..], b"WAVEfmt ", &n.to_le_bytes()].concat();
+            short.extend(&file[20..36]);
+            short.resize(20 + n as usize, 0);
+            short.extend([b"data", &claimed.to_le_bytes()[..], samples].concat());
+            short
+        };
+        for n in [16, 18, 20, 40] {
+            for claimed in [0, samples.len() as u32, u32::MAX] {
+                let short = with_format(n, claimed);
+                assert!(
+                    decoded(&short).unwrap() == whole,
+                    "{name}, {n} bytes of format, {claimed} of samples"
+                );
+            }
+        }
+        let cut = decoded(&with_format(16, samples.len() as u32)[..44 + samples.len() / 2]).unwrap();
+        assert!((cut.duration() - whole.duration() / 2.0).abs() < 0.01);
+    }
+}
+
+#[test]
 fn a_file_that_is_cut_gives_what_is_there() {
     let streams = [
         "wav_s16_16k.wav",

@@ -129,5 +129,17 @@ fn limits_out_of_range_are_named() {
     ] {
         assert!(options.validate().unwrap_err().to_string().contains(name));
     }
-    assert!(Vad::new(b"no weights").is_err());
+}
+
+#[test]
+fn weights_that_are_none_or_of_another_shape_are_an_error_that_says_so() {
+    let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/silero_vad.safetensors")).unwrap();
+    assert!(Vad::new(&file).is_ok());
+    // The same length of header and of tensors, other shapes.
+    let shape = file.windows(9).position(|bytes| bytes == b"[512,128]").unwrap();
+    let reshaped = [&file[..shape], b"[128,512]", &file[shape + 9..]].concat();
+    for weights in [&b""[..], b"no weights", &file[..file.len() - 1], &[0xff; 64], &reshaped] {
+        let error = Vad::new(weights).unwrap_err().to_string();
+        assert!(error.starts_with("weights: these are no weights of Silero VAD"), "{error}");
+    }
 }

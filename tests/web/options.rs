@@ -1,5 +1,6 @@
 //! Options from JSON.
 
+use candle_whisper_core::vad::VadOptions;
 use candle_whisper_core::{Task, TranscribeOptions};
 use candle_whisper_web::options::parse;
 
@@ -26,6 +27,19 @@ fn temperature_is_a_number_or_several_as_in_the_reference() {
     assert_eq!(parse(r#"{"temperature": [0, 0.5]}"#).unwrap().temperatures, [0.0, 0.5]);
     assert_eq!(parse(r#"{"temperatures": [0.2]}"#).unwrap().temperatures, [0.2]);
     assert!(complaint(r#"{"temperature": 0, "temperatures": [0]}"#).contains("twice"));
+}
+
+#[test]
+fn vad_is_true_for_the_defaults_or_an_object_with_limits() {
+    let vad = |options: &str| parse(options).unwrap().vad;
+    assert_eq!(vad(r#"{"vad": true}"#), Some(VadOptions::default()));
+    assert_eq!(vad(r#"{"vad": {}}"#), Some(VadOptions::default()));
+    assert_eq!((vad(r#"{"vad": false}"#), vad(r#"{"vad": null}"#), vad("{}")), (None, None, None));
+    let limits = vad(r#"{"vad": {"threshold": 0.3, "max_speech_duration_s": 20}}"#);
+    let expected = VadOptions { threshold: 0.3, max_speech_duration_s: Some(20.0), ..VadOptions::default() };
+    assert_eq!(limits, Some(expected));
+    assert!(complaint(r#"{"vad": {"treshold": 0.3}}"#).contains("option `vad`: unknown field `treshold`"));
+    assert!(complaint(r#"{"vad": 1}"#).contains("option `vad`"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ import { clear } from "./store.js";
 
 export { CandleWhisperError };
 /** @typedef {import("./types.js").TranscribeOptions} TranscribeOptions */
+/** @typedef {import("./types.js").VadOptions} VadOptions */
 /** @typedef {import("./types.js").TranscribeEvent} TranscribeEvent */
 /** @typedef {import("./types.js").Transcript} Transcript */
 /** @typedef {import("./types.js").Segment} Segment */
@@ -105,7 +106,7 @@ export class CandleWhisper {
    */
   async *transcribe(input, options = {}, control = {}) {
     check(control, ["signal"], "transcribe");
-    const json = optionsJson(options);
+    const { json, vad } = optionsJson(options);
     const own = new AbortController();
     const stop = () => own.abort();
     if (control.signal?.aborted) stop();
@@ -121,7 +122,8 @@ export class CandleWhisper {
       wake();
     };
     const work = this.#client.exclusively(own.signal, async (run) => {
-      tell({ type: "audio", duration: await hear(input, run) });
+      if (vad) await run("vad");
+      tell({ type: "audio", duration: await hear(input, run, tell) });
       tell({ type: "done", transcript: await run("transcribe", { options: json }, tell) });
     });
     work
@@ -247,8 +249,7 @@ function oneOf(name, given, known) {
 function optionsJson(options) {
   check(options, null, "transcribe");
   const json = JSON.stringify(options);
-  quick(() => checkOptions(json));
-  return json;
+  return { json, vad: quick(() => checkOptions(json)) };
 }
 
 /**

@@ -13,11 +13,12 @@ const turn = () => new Promise((resolve) => setTimeout(resolve));
  * Hands a recording to the worker; what the core can't decode, the browser may.
  * @param {import("./types.js").Input} input
  * @param {import("./client.js").Run} run
+ * @param {(event: any) => void} [tell] of how far it has been read
  * @returns {Promise<number>} its length in seconds
  */
-export async function hear(input, run) {
-  if (input instanceof Float32Array) return samples([input], SAMPLE_RATE, run);
-  if (isAudioBuffer(input)) return audioBuffer(input, run);
+export async function hear(input, run, tell) {
+  if (input instanceof Float32Array) return samples([input], SAMPLE_RATE, run, tell);
+  if (isAudioBuffer(input)) return audioBuffer(input, run, tell);
   const isFile = input instanceof URL && input.protocol === "file:";
   if (!isFile && !(input instanceof Blob)) {
     const words = "a recording is a File, a Blob, a Float32Array of 16 kHz, an AudioBuffer or, in Node, a file's URL";
@@ -26,13 +27,13 @@ export async function hear(input, run) {
   const name = input instanceof URL ? input.pathname : "name" in input ? String(input.name) : "";
   const hint = /\.(\w+)$/.exec(name)?.[1] ?? "";
   try {
-    return await run("decode", { file: input instanceof URL ? input.href : await movable(input), hint });
+    return await run("decode", { file: input instanceof URL ? input.href : await movable(input), hint }, tell);
   } catch (error) {
     const known = asError(error, "audio");
     if (known.code !== "audio" || !(input instanceof Blob) || !globalThis.OfflineAudioContext) throw known;
     const buffer = await decodedByBrowser(input).catch(() => null);
     if (!buffer) throw known;
-    return audioBuffer(buffer, run);
+    return audioBuffer(buffer, run, tell);
   }
 }
 
@@ -53,18 +54,20 @@ async function decodedByBrowser(file) {
 /**
  * @param {AudioBuffer} buffer
  * @param {import("./client.js").Run} run
+ * @param {(event: any) => void} [tell]
  */
-function audioBuffer(buffer, run) {
+function audioBuffer(buffer, run, tell) {
   const channels = Array.from({ length: buffer.numberOfChannels }, (_, i) => buffer.getChannelData(i));
-  return samples(channels, buffer.sampleRate, run);
+  return samples(channels, buffer.sampleRate, run, tell);
 }
 
 /**
  * @param {Float32Array[]} channels
  * @param {number} rate
  * @param {import("./client.js").Run} run
+ * @param {(event: any) => void} [tell]
  */
-async function samples(channels, rate, run) {
+async function samples(channels, rate, run, tell) {
   const pieces = [];
   const transfer = [];
   for (const channel of channels) {
@@ -77,7 +80,7 @@ async function samples(channels, rate, run) {
     }
     pieces.push(copied);
   }
-  return run("samples", { channels: pieces, rate }, undefined, transfer);
+  return run("samples", { channels: pieces, rate }, tell, transfer);
 }
 
 /**

@@ -20,6 +20,8 @@
  * @property {number[]} [clip_timestamps] start, end, start, end, … in seconds
  * @property {number | null} [hallucination_silence_threshold] seconds
  * @property {number} [seed]
+ * @property {boolean | VadOptions | null} [vad] leave out what is not speech before anything else is done; true for the limits'
+ *   defaults. Not together with `clip_timestamps`
  * @property {number | null} [sample_len]
  * @property {number | null} [best_of]
  * @property {number | null} [beam_size]
@@ -30,6 +32,16 @@
  * @property {boolean} [suppress_blank]
  * @property {boolean} [without_timestamps]
  * @property {number | null} [max_initial_timestamp]
+ */
+
+/**
+ * What counts as speech, see the option `vad`.
+ * @typedef {object} VadOptions
+ * @property {number} [threshold] from this probability on it is speech; 0.5 if not given
+ * @property {number} [min_speech_duration_ms] shorter speech is none; 0
+ * @property {number | null} [max_speech_duration_s] longer speech is cut, at its longest silence; no limit
+ * @property {number} [min_silence_duration_ms] speech goes on over shorter silences; 2000
+ * @property {number} [speech_pad_ms] kept before and after speech; 400
  */
 
 /** @typedef {{word: string, start: number, end: number, probability: number}} Word */
@@ -52,8 +64,11 @@
 /** @typedef {{text: string, segments: Segment[], language: string}} Transcript */
 
 /**
- * What happens while a recording is transcribed, in order; times are seconds. `text` is that of the window under way.
- * @typedef {{type: "audio", duration: number}
+ * What happens while a recording is transcribed, in order; times are seconds. `decoding`: so much has been read of what the file
+ * claims to have, and the loudest sample of each fiftieth of a second since the last one, for a picture. `text` is that of the
+ * window under way.
+ * @typedef {{type: "decoding", seconds: number, duration: number | null, peaks: Float32Array}
+ *   | {type: "audio", duration: number}
  *   | {type: "language", language: string, probability: number}
  *   | {type: "text", text: string}
  *   | {type: "fallback", temperature: number, reason: "compression_ratio" | "avg_logprob" | "other"}

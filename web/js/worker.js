@@ -7,11 +7,14 @@ import { obtain } from "./fetch.js";
 import { startHelpers } from "./helpers.js";
 import { compileHere, source } from "./platform.js";
 import { answer } from "./runtime.js";
+import { vadWeights } from "./vad.js";
 
 /** @type {Whisper | null} */
 let whisper = null;
 /** @type {Audio | null} the module's, not the browser's */
 let audio = null;
+/** Whether the network has what hears where somebody speaks. */
+let hasVad = false;
 /** @type {Int32Array | null} the number of what is to be stopped, seen while computing */
 let flag = null;
 /** The same, seen only between windows. */
@@ -70,6 +73,7 @@ const OPERATIONS = {
     try {
       checkMemory(await dimsOf(files.config), weights.size);
       whisper?.free();
+      hasVad = false;
       whisper = new Whisper(config, generation, tokenizer, dtype ?? "f32", weights.size, weights.read);
       return whisper.info();
     } finally {
@@ -77,12 +81,21 @@ const OPERATIONS = {
     }
   },
 
-  async decode({ id, file, hint }) {
+  async vad() {
+    if (hasVad) return;
+    loaded().setVad(await vadWeights({ newHash: () => new Hash(), converter: Arriving }));
+    hasVad = true;
+  },
+
+  async decode({ id, file, hint }, tell) {
     audio?.free();
     audio = null;
     const { size, read, close } = await source(file);
     try {
-      audio = Audio.decode(size, read, hint, () => !isStopped(id));
+      audio = Audio.decode(size, read, hint, (/** @type {number} */ seconds, /** @type {number} */ duration, /** @type {Float32Array} */ peaks) => {
+        tell({ type: "decoding", seconds, duration: duration ?? null, peaks });
+        return !isStopped(id);
+      });
     } finally {
       close();
     }
@@ -90,12 +103,13 @@ const OPERATIONS = {
     return audio.duration;
   },
 
-  async samples({ channels, rate }) {
+  async samples({ channels, rate }, tell) {
     audio?.free();
     audio = null;
     const joined = channels.map(join);
     const interleaved = joined.length === 1 ? joined[0] : interleave(joined);
     audio = Audio.fromPcm(interleaved, channels.length, rate);
+    tell({ type: "decoding", seconds: audio.duration, duration: audio.duration, peaks: audio.peaks() });
     return audio.duration;
   },
 
@@ -182,7 +196,7 @@ function interleave(channels) {
 }
 
 /** @type {Record<string, import("./errors.js").ErrorCode>} what is to blame where an error does not say */
-const BLAME = { fetch: "network", decode: "audio", samples: "audio" };
+const BLAME = { fetch: "network", vad: "network", decode: "audio", samples: "audio" };
 
 /**
  * @param {unknown} error

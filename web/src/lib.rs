@@ -23,6 +23,7 @@ pub mod transcript;
 
 use audio::Audio;
 use candle_whisper_core::languages::LANGUAGES;
+use candle_whisper_core::vad::Vad;
 use candle_whisper_core::{Error, Event, Transcriber, Transcription};
 use error::thrown;
 
@@ -63,6 +64,17 @@ impl Whisper {
     /// Never.
     pub fn info(&self) -> Result<JsValue, JsValue> {
         object(&model::info(self.transcriber.model().dims()))
+    }
+
+    /// Takes the weights of Silero VAD, which the option `vad` needs: the bytes of `silero_vad.safetensors`.
+    ///
+    /// # Errors
+    /// If they are no such weights.
+    #[wasm_bindgen(js_name = setVad)]
+    pub fn set_vad(&mut self, weights: &[u8]) -> Result<(), JsValue> {
+        let vad = Vad::new(weights).map_err(|error| thrown(&error))?;
+        self.transcriber = self.transcriber.clone().with_vad(vad);
+        Ok(())
     }
 
     /// Begins a transcription; `options` is JSON, see [`options::parse`]. `on_event` is called with every event, and
@@ -109,13 +121,15 @@ impl Whisper {
     }
 }
 
-/// Checks options before there is a recording to use them on.
+/// Checks options before there is a recording to use them on; true if they need [`Whisper::set_vad`].
 ///
 /// # Errors
 /// If an option is unknown or has a value of another type.
 #[wasm_bindgen(js_name = checkOptions)]
-pub fn check_options(options: &str) -> Result<(), JsValue> {
-    options::parse(options).and_then(|options| options.validate()).map_err(|error| thrown(&error))
+pub fn check_options(options: &str) -> Result<bool, JsValue> {
+    let options = options::parse(options).map_err(|error| thrown(&error))?;
+    options.validate().map_err(|error| thrown(&error))?;
+    Ok(options.vad.is_some())
 }
 
 /// What a transcription of a model takes in bytes: `{bytes, terms}`; see [`estimate::of_json`].

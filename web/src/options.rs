@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 /// Options from JSON; the defaults for an empty string.
 ///
 /// Fields of [`DecodingOptions`] may stand among the others or in `decode`; `temperature` is a number or several to
-/// try in turn.
+/// try in turn; `vad` is true for the defaults, or an object with limits.
 ///
 /// # Errors
 /// If it is not an object, or a field is unknown or has a value of another type; the message names it.
@@ -31,6 +31,14 @@ pub fn parse(options: &str) -> Result<TranscribeOptions> {
             ("temperature", value) => {
                 let temperatures = if value.is_array() { value } else { json!([value]) };
                 insert::<TranscribeOptions>(&mut recording, "temperatures".into(), temperatures)?;
+            }
+            // As the command line has it: with the defaults, or not at all.
+            ("vad", Value::Bool(wanted)) => {
+                insert::<TranscribeOptions>(
+                    &mut recording,
+                    name,
+                    if wanted { json!({}) } else { Value::Null },
+                )?;
             }
             (name, value) if of_recording.contains_key(name) => {
                 insert::<TranscribeOptions>(&mut recording, name.into(), value)?;

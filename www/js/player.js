@@ -1,10 +1,9 @@
 // Plays the open recording: button, waveform that is a slider too, clock and speed.
 import { $, h } from "./dom.js";
-import { peaks } from "./decode.js";
 import { clock } from "./format.js";
 import { settings } from "./settings.js";
 import { state } from "./state.js";
-import { N_PEAKS, draw } from "./waveform.js";
+import { draw } from "./waveform.js";
 
 /** @typedef {import("./state.js").Item} Item */
 
@@ -13,6 +12,8 @@ export class Player extends EventTarget {
   #audio = new Audio();
   /** @type {Item | null} */
   #item = null;
+  /** @type {Float32Array | null} */
+  #drawn = null;
   #play = h("button.play.primary", { type: "button", onclick: () => this.toggle() }, "Play");
   #canvas = h("canvas", { "aria-hidden": "true" });
   #slider = h("input", { type: "range", min: 0, max: 1, step: 0.01, value: 0, "aria-label": "Position in the recording", disabled: true });
@@ -51,7 +52,10 @@ export class Player extends EventTarget {
     new ResizeObserver(() => this.#draw()).observe(this.#canvas);
     settings.addEventListener("theme", () => this.#draw());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#draw());
-    state.addEventListener("item", (event) => this.#picture(/** @type {CustomEvent<Item>} */ (event).detail));
+    state.addEventListener("item", (event) => {
+      const item = /** @type {CustomEvent<Item>} */ (event).detail;
+      if (item === this.#item && item.peaks !== this.#drawn) this.#draw();
+    });
   }
 
   /** Takes the recording, or none. @param {Item | null} item */
@@ -66,7 +70,6 @@ export class Player extends EventTarget {
     else this.#audio.removeAttribute("src");
     if (item && !item.blob.size) this.#note.textContent = "There is no sound.";
     this.#moved();
-    if (item) this.#picture(item);
   }
 
   get time() {
@@ -108,15 +111,7 @@ export class Player extends EventTarget {
 
   #draw() {
     const all = this.#length();
-    draw(this.#canvas, this.#item?.peaks ?? null, all ? this.#audio.currentTime / all : 0);
-  }
-
-  /** Not before the work on it is over: decoding takes time and memory. @param {Item} item */
-  async #picture(item) {
-    if (item !== this.#item || item.peaks || !item.blob.size || item.state === "working" || item.state === "waiting") return;
-    if (!this.#audio.paused && item.duration > 1200) return;
-    item.peaks = new Float32Array(0);
-    item.peaks = (await peaks(item.blob, item.duration, N_PEAKS)) ?? item.peaks;
-    this.#draw();
+    this.#drawn = this.#item?.peaks ?? null;
+    draw(this.#canvas, this.#drawn, all ? this.#audio.currentTime / all : 0);
   }
 }

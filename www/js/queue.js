@@ -1,11 +1,16 @@
 // Works off the recordings one after another. Whatever happens to one, what it has is kept and the next is begun.
 import { engine } from "./engine.js";
+import { clock } from "./format.js";
+import { Loudness } from "./loudness.js";
 import { failure, problem } from "./messages.js";
 import { transcribeOptions } from "./options.js";
 import { settings } from "./settings.js";
 import { emptyTranscript, state } from "./state.js";
 
 /** @typedef {import("./state.js").Item} Item */
+
+/** Milliseconds between two pictures of a recording that is being read. */
+const REDRAW = 100;
 
 /** @type {{item: Item, abort: AbortController} | null} */
 let current = null;
@@ -86,12 +91,21 @@ async function listen(item, signal) {
   const options = transcribeOptions(settings.values, whisper.info);
   state.change(item, { model: whisper.info.model || "your own model" });
   let began = performance.now();
+  const loudness = new Loudness();
+  let drawn = -Infinity;
   for await (const event of whisper.transcribe(item.blob, options, { signal })) {
     if (signal.aborted) throw failure("aborted");
     switch (event.type) {
+      case "decoding":
+        loudness.add(event);
+        if (performance.now() - drawn < REDRAW) break;
+        drawn = performance.now();
+        state.change(item, { peaks: loudness.picture(), note: `${clock(event.seconds)} read so far` });
+        break;
       case "audio":
         began = performance.now();
-        state.change(item, { duration: event.duration });
+        loudness.end();
+        state.change(item, { duration: event.duration, peaks: loudness.picture(), note: "" });
         break;
       case "language":
         item.transcript.language = event.language;

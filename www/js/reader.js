@@ -87,7 +87,7 @@ function panel(place, item) {
       : item.problem ? [trouble(item)] : []));
   }
   if (item.state === "working" || item.state === "waiting") {
-    $(".words", place).textContent = [stateWords(item), item.note].filter(Boolean).join(". ");
+    $(".words", place).textContent = [stateWords(item), item.note].filter(Boolean).join(" · ");
     $(".number", place).textContent = item.duration ? `${clock(item.seconds)} of ${clock(item.duration)}` : "";
     const bar = $("progress", place);
     bar.max = item.duration || 1;

@@ -23,7 +23,7 @@
  * @property {Transcript} transcript
  * @property {(() => void)[]} undo
  * @property {import("./messages.js").Problem | null} problem
- * @property {Float32Array | null} peaks
+ * @property {Float32Array | null} peaks its picture, as far as it has been read
  */
 
 let next = 0;

@@ -3,9 +3,6 @@
 const BAR = 3;
 const GAP = 1;
 
-/** How many stretches are drawn at most. */
-export const N_PEAKS = 1200;
-
 /**
  * @param {HTMLCanvasElement} canvas
  * @param {Float32Array | null} peaks without them, a line

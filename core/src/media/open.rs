@@ -45,7 +45,10 @@ where
     if let Some(header) = wav::Header::read(&mut source)? {
         header.check()?;
         guess_layout = !header.has_channel_mask;
-        source.show(header.patches, header.end);
+        match header.front {
+            None => source.show(header.patches, header.end),
+            Some((front, hidden)) => source.show_in_front(&front, hidden),
+        }
     }
     let movie = mp4::Movie::read(&mut source)?;
     let format = match probe(source.again(!movie.is_cut)?, hint) {

@@ -1,4 +1,4 @@
-//! Any `Read + Seek` as symphonia's source, with a few bytes of its header shown differently.
+//! Any `Read + Seek` as symphonia's source, with a few bytes of its header, or all of it, shown differently.
 //!
 //! Copies share the caller's reader, so that opening can be tried again; only one is in use.
 
@@ -16,6 +16,8 @@ pub(super) struct Source<S> {
     position: u64,
     len: u64,
     patches: Vec<Patch>,
+    /// Shown in place of as many bytes as the second number says, at the start.
+    front: (Arc<[u8]>, u64),
     is_seekable: bool,
 }
 
@@ -29,6 +31,7 @@ impl<S: Read + Seek> Source<S> {
             position: 0,
             len,
             patches: Vec::new(),
+            front: (Arc::from([]), 0),
             is_seekable: true,
         })
     }
@@ -39,6 +42,12 @@ impl<S: Read + Seek> Source<S> {
         self.len = self.len.min(end.unwrap_or(u64::MAX));
     }
 
+    /// From now on shows `front` where the first `hidden` bytes were; offsets are those of what is shown.
+    pub(super) fn show_in_front(&mut self, front: &[u8], hidden: u64) {
+        self.len = self.len.saturating_sub(hidden).saturating_add(front.len() as u64);
+        self.front = (Arc::from(front), hidden);
+    }
+
     /// The same bytes again, from the start; not seekable, they are read in one go.
     pub(super) fn again(&mut self, is_seekable: bool) -> Result<Self> {
         self.rewind()?;
@@ -47,6 +56,7 @@ impl<S: Read + Seek> Source<S> {
             position: 0,
             len: self.len,
             patches: self.patches.clone(),
+            front: self.front.clone(),
             is_seekable,
         })
     }
@@ -78,6 +88,13 @@ impl<S: Read + Seek> Source<S> {
 
 impl<S: Read + Seek> Read for Source<S> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let front = usize::try_from(self.position).ok().and_then(|at| self.front.0.get(at..));
+        if let Some(front) = front.filter(|front| !front.is_empty()) {
+            let n = buffer.len().min(front.len());
+            buffer[..n].copy_from_slice(&front[..n]);
+            self.position += n as u64;
+            return Ok(n);
+        }
         let left = usize::try_from(self.len.saturating_sub(self.position)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
         let n = self.inner().read(&mut buffer[..wanted])?;
@@ -102,8 +119,9 @@ impl<S: Read + Seek> Seek for Source<S> {
             SeekFrom::Current(by) => self.position.checked_add_signed(by),
         };
         let target = target.ok_or(std::io::ErrorKind::InvalidInput)?;
-        let position = self.inner().seek(SeekFrom::Start(target))?;
-        self.position = position;
+        let behind = target.saturating_sub(self.front.0.len() as u64);
+        self.inner().seek(SeekFrom::Start(behind.saturating_add(self.front.1)))?;
+        self.position = target;
         Ok(self.position)
     }
 }

@@ -1,7 +1,8 @@
 //! The header of a WAV file, read before symphonia does.
 //!
 //! Sizes that lie (0, `u32::MAX`, more than there is) are shown as unknown, so that what is there is
-//! read to the end, as ffmpeg does; RF64 and BW64 are shown as the RIFF they extend.
+//! read to the end, as ffmpeg does; RF64 and BW64 are shown as the RIFF they extend. µ-law and A-law whose format is
+//! not as long as symphonia wants it are shown with a header of our own.
 
 use std::io::{Read, Seek};
 
@@ -13,6 +14,10 @@ const UNKNOWN: [u8; 4] = u32::MAX.to_le_bytes();
 const MAX_CHUNKS: usize = 1000;
 
 const EXTENSIBLE: u16 = 0xfffe;
+const A_LAW: u16 = 6;
+const MU_LAW: u16 = 7;
+/// The bytes of a format that symphonia reads these two of.
+const LAW_BYTES: u64 = 18;
 /// Codec tags that are met in WAV files and can't be decoded.
 const UNSUPPORTED: [(u16, &str); 14] = [
     (0x0014, "G.723"),
@@ -37,6 +42,8 @@ pub(super) struct Header {
     pub(super) patches: Vec<Patch>,
     /// Where the samples end, if a 64-bit size says so.
     pub(super) end: Option<u64>,
+    /// A header to show in place of this many bytes; patches and end are of no use with it.
+    pub(super) front: Option<(Vec<u8>, u64)>,
     /// The channels stand where the header says, not where their number suggests.
     pub(super) has_channel_mask: bool,
     tag: u16,
@@ -59,6 +66,7 @@ impl Header {
         header.patches.push((0, *b"RIFF"));
         header.patches.push((4, UNKNOWN));
         let mut data_len = None;
+        let mut format_len = LAW_BYTES;
         let mut at = 12;
         for _ in 0..MAX_CHUNKS {
             let mut head = [0; 8];
@@ -79,6 +87,7 @@ impl Header {
                     let mut format = [0; 40];
                     let n = source.read_at(body, &mut format)?.min(size.min(40) as usize);
                     header.format(&format[..n]);
+                    format_len = size;
                 }
                 b"data" => {
                     let there = source.len().saturating_sub(body);
@@ -88,6 +97,11 @@ impl Header {
                     }
                     if let Some(len) = data_len.filter(|_| is_unknown) {
                         header.end = Some(body.saturating_add(len));
+                    }
+                    if matches!(header.tag, A_LAW | MU_LAW) && format_len != LAW_BYTES {
+                        let is_whole = size > 0 && size <= there;
+                        header.front =
+                            Some((header.of_law(if is_whole { le32(&head[4..]) } else { u32::MAX }), body));
                     }
                     break;
                 }
@@ -108,6 +122,17 @@ impl Header {
             self.has_channel_mask = le32(&format[20..]) != 0;
             self.tag = u16::from_le_bytes([format[24], format[25]]);
         }
+    }
+
+    /// The header of µ-law or A-law with so many bytes of samples, or all that come.
+    fn of_law(&self, n_bytes: u32) -> Vec<u8> {
+        let mut header = [*b"RIFF", UNKNOWN, *b"WAVE", *b"fmt ", (LAW_BYTES as u32).to_le_bytes()].concat();
+        header.extend([self.tag, self.channels].map(u16::to_le_bytes).concat());
+        let rate = self.sample_rate.saturating_mul(u32::from(self.channels));
+        header.extend([self.sample_rate, rate].map(u32::to_le_bytes).concat());
+        header.extend([self.channels, 8, 0].map(u16::to_le_bytes).concat());
+        header.extend([*b"data", n_bytes.to_le_bytes()].concat());
+        header
     }
 
     /// An error in words for what symphonia would only call malformed or unsupported.

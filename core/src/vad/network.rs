@@ -4,7 +4,7 @@
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Conv1d, Conv1dConfig, Module, VarBuilder};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels;
 
 /// Samples that one probability is for: 32 ms.
@@ -51,7 +51,9 @@ impl Vad {
         #[cfg(feature = "vad")]
         return Self::new(WEIGHTS);
         #[cfg(not(feature = "vad"))]
-        Err(crate::Error::Options("`vad`: this build has no voice activity detection".into()))
+        Err(Error::Options(
+            "`vad`: this build has no weights of Silero VAD: give some by `Transcriber::with_vad`".into(),
+        ))
     }
 
     /// With these weights, safetensors with the names that `tests/golden/make_vad.py` gives them.
@@ -59,6 +61,11 @@ impl Vad {
     /// # Errors
     /// If they are none, or do not fit.
     pub fn new(weights: &[u8]) -> Result<Self> {
+        Self::load(weights)
+            .map_err(|error| Error::Weights(format!("these are no weights of Silero VAD ({error})")))
+    }
+
+    fn load(weights: &[u8]) -> Result<Self> {
         let vb = VarBuilder::from_slice_safetensors(weights, DType::F32, &Device::Cpu)?;
         let stft = Conv1dConfig { stride: STRIDE, ..Conv1dConfig::default() };
         let convolution = |name: &str, n_in, n_out, stride| {

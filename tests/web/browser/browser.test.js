@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 
@@ -147,6 +147,38 @@ test("threads say what one says, in an isolated page", async () => {
   site.close();
 });
 
+test("what hears speech is fetched when it is asked for, once", async () => {
+  const site = await serve(plain, { isolated: true });
+  const page = await open(site.url);
+  const said = await page.evaluate(async () => {
+    const { CandleWhisper } = await import("./pkg/candle-whisper.js");
+    const whisper = await CandleWhisper.load();
+    const bytes = await (await fetch("data/jfk.flac")).arrayBuffer();
+    const speech = (await new OfflineAudioContext(1, 1, 16000).decodeAudioData(bytes)).getChannelData(0);
+    const recording = new Float32Array(16000 * 40 + speech.length);
+    recording.set(speech, 16000 * 25);
+    const all = [];
+    for (const [input, vad] of [[speech, false], [recording, true], [recording, { speech_pad_ms: 200 }]]) {
+      for await (const event of whisper.transcribe(input, { temperature: 0, word_timestamps: true, vad })) {
+        if (event.type === "done") all.push(event.transcript.segments.flatMap((segment) => segment.words));
+      }
+    }
+    whisper.dispose();
+    return all;
+  });
+  const [alone, ...found] = said;
+  assert.ok(alone.length > 20);
+  for (const words of found) {
+    // Where it ends is heard a little differently.
+    const spoken = (all) => all.map(({ word }) => word.replace(/[,.]/, ""));
+    assert.deepEqual(spoken(words), spoken(alone));
+    words.forEach(({ start }, i) => assert.ok(Math.abs(start - 25 - alone[i].start) < 0.5, `${start} and ${alone[i].start}`));
+  }
+  assert.equal(site.requests.filter((path) => path.endsWith("silero_vad.safetensors")).length, 1);
+  await page.close();
+  site.close();
+});
+
 test("an AudioBuffer of another rate and several channels is heard", async () => {
   const site = await serve(plain);
   const page = await open(site.url);
@@ -174,6 +206,7 @@ test("the Vite example is built and writes what a file says", async () => {
     mkdirSync(join(work, "node_modules"));
     cpSync(join(root, "web/pkg"), join(work, "node_modules/candle-whisper"), { recursive: true });
     execFileSync(join(root, "tests/web/node_modules/.bin/vite"), ["build", "--logLevel", "warn"], { cwd: work, stdio: "inherit" });
+    assert.ok(readdirSync(join(work, "dist/assets")).some((name) => /^silero_vad.*\.safetensors$/.test(name)));
     const site = await serve({ "/models/": "native/models", "/": join(work, "dist").slice(root.length) });
     const page = await open(site.url);
     await page.setInputFiles("input", jfk);

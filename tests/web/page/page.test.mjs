@@ -101,6 +101,32 @@ describe("while it works", () => {
     await reach(page, "long", "stopped");
   });
 
+  test("the_waveform_is_drawn_while_the_recording_is_read", async () => {
+    await put(page, "long slow.flac");
+    // Opaque pixels off the middle line, in the left half and in the right.
+    const drawn = () => page.locator(".track canvas").evaluate((canvas) => {
+      const { width, height } = canvas;
+      const { data } = canvas.getContext("2d").getImageData(0, 0, width, Math.floor(height / 3));
+      const halves = [0, 0];
+      for (let i = 3; i < data.length; i += 4) if (data[i]) halves[((i >> 2) % width) * 2 < width ? 0 : 1] += 1;
+      return halves.map((n) => n > 50);
+    });
+    const until = async (wanted) => {
+      for (let i = 0; i < 100; i += 1) {
+        const halves = await drawn();
+        if (String(halves) === String(wanted)) return;
+        await page.waitForTimeout(20);
+      }
+      assert.deepEqual(await drawn(), wanted);
+    };
+    await until([true, false]);
+    await until([true, true]);
+    await page.locator(".item[data-state=working]").waitFor();
+    await page.locator(".working button").click();
+    await reach(page, "long", "stopped");
+    await until([true, true]);
+  });
+
   test("cancel_keeps_what_was_written_and_the_next_recording_goes_on", async () => {
     await put(page, "long slow.flac", "next.flac", "third.flac");
     await page.locator(".item", { hasText: "third" }).getByText("Cancel").click();
@@ -202,6 +228,20 @@ describe("models and settings", () => {
     assert.ok(await page.locator(".advanced").evaluate((details) => details.open));
     await page.click("text=Back to the defaults");
     assert.equal(await page.inputValue("#option-beam_size"), "");
+  });
+
+  test("silence_is_skipped_when_asked_and_not_together_with_parts", async () => {
+    await page.click(".advanced summary");
+    await page.getByLabel("Skip silence (voice activity detection)").check();
+    await put(page, "talk.flac");
+    await reach(page, "talk", "done");
+    assert.deepEqual((await calls("transcribe"))[0][2], { word_timestamps: true, vad: true });
+    await page.fill("#option-clip_timestamps", "1, 2");
+    await page.locator("#option-clip_timestamps").blur();
+    await put(page, "other.flac");
+    await reach(page, "other", "failed");
+    await chosen("other");
+    assert.match(await page.locator(".failure").textContent(), /A setting does not fit.*`vad` and `clip_timestamps`/);
   });
 
   test("the_theme_goes_round_and_is_remembered", async () => {

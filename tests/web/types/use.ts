@@ -1,6 +1,6 @@
 // What a program in TypeScript may write, and what it may not.
 
-import { CandleWhisper, CandleWhisperError, type Segment, type Transcript } from "../../../web/pkg/candle-whisper.js";
+import { CandleWhisper, CandleWhisperError, type Segment, type Transcript, type VadOptions } from "../../../web/pkg/candle-whisper.js";
 
 export async function use(file: File): Promise<string> {
   const whisper = await CandleWhisper.load({ model: "base", threads: 2, keep: "q8_0", onProgress: ({ loaded, total }) => void [loaded, total] });
@@ -8,6 +8,7 @@ export async function use(file: File): Promise<string> {
   let transcript: Transcript | undefined;
   for await (const event of whisper.transcribe(file, { beam_size: 5, task: "translate" }, { signal: AbortSignal.timeout(9) })) {
     if (event.type === "segment") segments.push(event.segment);
+    if (event.type === "decoding") event.peaks satisfies Float32Array;
     if (event.type === "fallback") event.reason satisfies "compression_ratio" | "avg_logprob" | "other";
     if (event.type === "done") transcript = event.transcript;
     // @ts-expect-error only some events have a text
@@ -17,6 +18,9 @@ export async function use(file: File): Promise<string> {
   whisper.transcribe(file, { beamSize: 5 });
   // @ts-expect-error a task is one of two
   whisper.transcribe(file, { task: "summarise" });
+  whisper.transcribe(file, { vad: { threshold: 0.4, max_speech_duration_s: null } satisfies VadOptions });
+  // @ts-expect-error a limit that there is not
+  whisper.transcribe(file, { vad: { treshold: 0.4 } });
   // @ts-expect-error an array is no recording
   whisper.transcribe([0, 1]);
   // @ts-expect-error a model has weights

@@ -71,7 +71,12 @@ export class CandleWhisper {
     if (/broken/.test(name)) throw new CandleWhisperError("audio", `\`${name}\` is not a format that is known`);
     const rounds = /long/.test(name) ? 40 : 1;
     const duration = 11 * rounds;
-    await wait(pace, signal);
+    if (options.vad && options.clip_timestamps) throw new CandleWhisperError("bad-option", "`vad` and `clip_timestamps` can't be given together");
+    for (let half = 1; half <= 2; half += 1) {
+      const peaks = new Float32Array(25 * duration).map((_, i) => Math.abs(Math.sin(i / 20)));
+      yield { type: "decoding", seconds: (duration * half) / 2, duration, peaks };
+      await wait(pace, signal);
+    }
     yield { type: "audio", duration };
     yield { type: "language", language: options.language ?? "en", probability: 0.97 };
     const segments = [];

@@ -1,0 +1,97 @@
+// Voice activity detection in Node: what the native program says with `--vad True`, said by wasm.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
+
+import { CandleWhisper } from "../../../web/pkg/candle-whisper.js";
+
+const root = new URL("../../../", import.meta.url);
+const at = (name) => new URL(name, root);
+const models = at("native/models/");
+
+let whisper, folder, recording;
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), "candle-whisper-"));
+  recording = pathToFileURL(join(folder, "among-silence.wav"));
+  writeFileSync(recording, amongSilence());
+  whisper = await CandleWhisper.load({ models });
+});
+after(() => {
+  whisper.dispose();
+  rmSync(folder, { recursive: true });
+});
+
+/** A second and a half of speech after 20 s of silence, again after 35 s more, and 9 s of silence. */
+function amongSilence() {
+  const wav = readFileSync(at("tests/data/formats/wav_s16_16k.wav"));
+  const data = wav.indexOf("data");
+  const speech = wav.subarray(data + 8);
+  const silence = (seconds) => Buffer.alloc(seconds * 32000);
+  const samples = Buffer.concat([silence(20), speech, silence(35), speech, silence(9)]);
+  const head = Buffer.from(wav.subarray(0, data + 8));
+  head.writeUInt32LE(samples.length, data + 4);
+  head.writeUInt32LE(head.length - 8 + samples.length, 4);
+  return Buffer.concat([head, samples]);
+}
+
+async function transcribed(options) {
+  let transcript;
+  for await (const event of whisper.transcribe(recording, { temperature: 0, word_timestamps: true, ...options })) {
+    if (event.type === "done") ({ transcript } = event);
+  }
+  return transcript;
+}
+
+function native(...options) {
+  const program = process.env.CANDLE_WHISPER_PROGRAM ?? at("target/release/candle-whisper").pathname;
+  const greedy = ["--temperature", "0", "--temperature_increment_on_fallback", "None", "--beam_size", "None", "--best_of", "None"];
+  const json = execFileSync(program, [recording.pathname, "--model", at("native/models/tiny.en").pathname, "--verbose", "None", ...greedy,
+    "--word_timestamps", "True", "-f", "json", "-o", "-", ...options], { encoding: "utf8" });
+  return JSON.parse(json);
+}
+
+const words = (transcript) => transcript.segments.flatMap((segment) => segment.words).map(({ word, start, end }) => ({ word, start, end }));
+const tokens = (transcript) => transcript.segments.map((segment) => segment.tokens);
+
+test("with vad the transcript is the native program's, and times are the whole recording's", async () => {
+  for (const [vad, flags] of [[true, []], [{}, []],
+    [{ threshold: 0.3, speech_pad_ms: 100, min_silence_duration_ms: 100 }, ["--vad_threshold", "0.3", "--vad_speech_pad_ms", "100",
+      "--vad_min_silence_duration_ms", "100"]]]) {
+    const [said, expected] = [await transcribed({ vad }), native("--vad", "True", ...flags)];
+    assert.deepEqual(tokens(said), tokens(expected));
+    assert.deepEqual(words(said), words(expected));
+    assert.equal(said.text, expected.text);
+    const starts = words(said).map(({ start }) => start);
+    assert.ok(starts.every((start) => (start > 19.5 && start < 22) || (start > 56 && start < 58.5)), starts.join());
+  }
+});
+
+test("without vad, and with false and null, nothing is left out", async () => {
+  const plain = await transcribed({});
+  assert.deepEqual(await transcribed({ vad: false }), plain);
+  assert.deepEqual(await transcribed({ vad: null }), plain);
+  assert.notDeepEqual(words(await transcribed({ vad: true })), words(plain));
+});
+
+test("weights that are missing or damaged are an error that names them, and without vad all goes on", async () => {
+  const copy = join(folder, "pkg");
+  cpSync(at("web/pkg/"), copy, { recursive: true });
+  const other = await import(pathToFileURL(join(copy, "candle-whisper.js")));
+  const model = await other.CandleWhisper.load({ models });
+  const run = async (options) => {
+    for await (const event of model.transcribe(at("tests/data/jfk.flac"), options)) if (event.type === "done") return event.transcript.text;
+  };
+  const weights = readFileSync(join(copy, "silero_vad.safetensors"));
+  weights[weights.length - 1] ^= 1;
+  writeFileSync(join(copy, "silero_vad.safetensors"), weights);
+  await assert.rejects(run({ vad: true }), { code: "network", message: /silero_vad\.safetensors has the SHA-256/ });
+  rmSync(join(copy, "silero_vad.safetensors"));
+  await assert.rejects(run({ vad: true }), { code: "network", message: /silero_vad\.safetensors/ });
+  assert.match(await run({}), /ask not what your country can do for you/);
+  model.dispose();
+});
