@@ -1,6 +1,6 @@
 //! Multi-head attention: over the sequence itself, and from text to audio.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 use crate::error::Result as WhisperResult;
 use crate::kernels;
@@ -78,6 +78,42 @@ pub struct CrossKeyValue {
     v: Tensor,
 }
 
+impl CrossKeyValue {
+    /// Room for those of `n_audio` pieces of audio.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn zeros(n_audio: usize, n_audio_ctx: usize, n_state: usize, dtype: DType) -> Result<Self> {
+        let zeros = || Tensor::zeros((n_audio, n_audio_ctx, n_state), dtype, &Device::Cpu);
+        Ok(Self { k: zeros()?, v: zeros()? })
+    }
+
+    /// Puts those of one piece of audio where number `i` belongs.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn put(&self, one: &Self, i: usize) -> Result<()> {
+        self.k.slice_set(&one.k, 0, i)?;
+        self.v.slice_set(&one.v, 0, i)
+    }
+
+    /// The same numbers in another type.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Ok(Self { k: self.k.to_dtype(dtype)?, v: self.v.to_dtype(dtype)? })
+    }
+
+    /// Those of some pieces of audio, copied. audios: (n)
+    ///
+    /// # Errors
+    /// If there is no such piece, or the device fails.
+    pub fn select(&self, audios: &Tensor) -> Result<Self> {
+        Ok(Self { k: self.k.index_select(audios, 0)?, v: self.v.index_select(audios, 0)? })
+    }
+}
+
 impl CrossAttention {
     /// Loads a layer of width `n_state`.
     ///
@@ -104,16 +140,23 @@ impl CrossAttention {
     }
 
     /// Rows are given audio by audio; those of one audio share its keys and values as if they were more queries.
+    /// `audios` are the numbers of the pieces of audio, all of them if not given.
     ///
     /// What they see is added to `residual`. x, residual: (n_batch, n_new, n_state), n_batch a multiple of n_audio
     /// -> the same
     ///
     /// # Errors
     /// If the shapes do not fit or the device fails.
-    pub fn forward(&self, x: &Tensor, residual: Tensor, audio: &CrossKeyValue) -> Result<Tensor> {
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        residual: Tensor,
+        audio: &CrossKeyValue,
+        audios: Option<&[usize]>,
+    ) -> Result<Tensor> {
         let dims = x.dims3()?;
-        let q = self.group(self.query.forward(x)?, audio)?;
-        let y = kernels::attention(&q, &audio.k, &audio.v, self.n_head, false)?;
+        let q = group(self.query.forward(x)?, audios.map_or(audio.k.dim(0)?, <[usize]>::len))?;
+        let y = kernels::attention_of(&q, &audio.k, &audio.v, self.n_head, false, audios)?;
         self.out.forward_add(&y.reshape(dims)?, residual)
     }
 
@@ -123,19 +166,32 @@ impl CrossAttention {
     ///
     /// # Errors
     /// If the shapes do not fit or the device fails.
-    pub fn scores(&self, x: &Tensor, audio: &CrossKeyValue, head: usize) -> Result<Tensor> {
+    pub fn scores(
+        &self,
+        x: &Tensor,
+        audio: &CrossKeyValue,
+        audios: Option<&[usize]>,
+        head: usize,
+    ) -> Result<Tensor> {
         let (n_batch, n_new, n_state) = x.dims3()?;
         let d = n_state / self.n_head;
-        let q = self.group(self.query.forward(x)?, audio)?;
-        let part = |t: &Tensor| t.narrow(2, head * d, d)?.contiguous();
+        let q = group(self.query.forward(x)?, audios.map_or(audio.k.dim(0)?, <[usize]>::len))?;
+        let part = |t: &Tensor| t.narrow(2, head * d, d)?.contiguous()?.to_dtype(x.dtype());
         let q = (part(&q)? * (d as f64).powf(-0.5))?;
-        let scores = q.matmul(&part(&audio.k)?.transpose(1, 2)?)?;
+        let k = match audios {
+            Some(audios) => {
+                let of = |&i: &usize| part(&audio.k.narrow(0, i, 1)?);
+                Tensor::cat(&audios.iter().map(of).collect::<Result<Vec<_>>>()?, 0)?
+            }
+            None => part(&audio.k)?,
+        };
+        let scores = q.matmul(&k.transpose(1, 2)?)?;
         scores.to_dtype(DType::F32)?.reshape((n_batch, n_new, ()))
     }
+}
 
-    /// (n_batch, n_new, n_state) -> (n_audio, n_batch / n_audio * n_new, n_state)
-    fn group(&self, q: Tensor, audio: &CrossKeyValue) -> Result<Tensor> {
-        let (_, _, n_state) = q.dims3()?;
-        q.reshape((audio.k.dim(0)?, (), n_state))
-    }
+/// (n_batch, n_new, n_state) -> (n_audio, n_batch / n_audio * n_new, n_state)
+fn group(q: Tensor, n_audio: usize) -> Result<Tensor> {
+    let (_, _, n_state) = q.dims3()?;
+    q.reshape((n_audio, (), n_state))
 }

@@ -3,6 +3,7 @@
 //! [`DecodingTask`] chooses its parts from the options, filters, a token decoder and a ranker, and then runs a
 //! loop that never changes. Rows of a batch are the candidates of each piece of audio, audio by audio.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use candle_core::Tensor;
@@ -45,6 +46,23 @@ pub struct DecodingResult {
     pub temperature: f64,
     /// How well zlib compresses the text.
     pub compression_ratio: f64,
+}
+
+/// A part of a batch that is done leaves it when it is as large as one in so many.
+const LEAVING: usize = 4;
+
+/// What is still being decoded.
+struct Left<'x> {
+    /// Numbers of the pieces of audio.
+    audios: Vec<usize>,
+    xa: Cow<'x, AudioFeatures>,
+}
+
+impl Left<'_> {
+    fn keep(&self, which: &[usize]) -> Result<Self> {
+        let audios = which.iter().map(|&i| self.audios[i]).collect();
+        Ok(Self { audios, xa: Cow::Owned(self.xa.select(which)?) })
+    }
 }
 
 /// Told the leading candidate's sampled tokens after each step; `Break` gives the window up.
@@ -94,23 +112,28 @@ impl<'a> DecodingTask<'a> {
         Ok(Self { model, tokenizer, options, initial_tokens, sot_index, sample_len, filters })
     }
 
-    /// Decodes each piece of encoded audio; `None` if `on_tokens` gave up.
+    /// Decodes each piece of encoded audio; `None` if `on_tokens` gave up. `seeds` has a number for each of them, from which
+    /// all that is random in it follows.
+    ///
+    /// Pieces that are done leave the batch, so that the others go on faster. Which others there are changes a piece's numbers
+    /// by no more than rounding.
     ///
     /// # Errors
     /// If the device fails.
     pub fn run(
         &self,
         xa: &AudioFeatures,
-        seed: u64,
+        seeds: &[u64],
         on_tokens: &mut OnTokens<'_>,
     ) -> Result<Option<Vec<DecodingResult>>> {
         let (mut rows, languages) = self.first_rows(xa)?;
         let n_audio = rows.len();
+        debug_assert_eq!(n_audio, seeds.len());
         let n_group = self.options.beam_size.or(self.options.best_of).unwrap_or(1);
         let eot = self.tokenizer.special().eot;
         let mut decoder: Box<dyn TokenDecoder> = match self.options.beam_size {
             Some(beam_size) => Box::new(BeamSearchDecoder::new(beam_size, eot, self.options.patience)),
-            None => Box::new(GreedyDecoder::new(self.options.temperature, eot, seed)),
+            None => Box::new(GreedyDecoder::new(self.options.temperature, eot, seeds)),
         };
 
         let n_ctx = self.model.dims().n_text_ctx;
@@ -126,25 +149,47 @@ impl<'a> DecodingTask<'a> {
             logits = source.iter().flat_map(|&row| self.row(&logits, row).to_vec()).collect();
         }
         let mut batch = Batch::new(rows, n_group);
+        let mut left = Left { audios: (0..n_audio).collect(), xa: Cow::Borrowed(xa) };
+        let mut groups = vec![Vec::new(); n_audio];
         for step in 0..self.sample_len {
             if step > 0 {
-                logits = self.next_logits(&batch, xa, &mut cache)?;
+                logits = self.next_logits(&batch, &left.xa, &mut cache)?;
             }
             for (row, tokens) in logits.chunks_exact_mut(self.n_vocab()).zip(&batch.tokens) {
                 self.filters.iter().for_each(|filter| filter.apply(row, tokens));
             }
-            let Step { source_rows, completed } = decoder.update(&mut batch, &logits, self.n_vocab());
+            let Step { mut source_rows, completed } = decoder.update(&mut batch, &logits, self.n_vocab());
             if on_tokens(&batch.tokens[0][sample_begin..]).is_break() {
                 return Ok(None);
             }
             if completed || batch.tokens[0].len() > n_ctx {
                 break;
             }
+            let (done, going): (Vec<usize>, Vec<usize>) =
+                (0..left.audios.len()).partition(|&audio| decoder.is_finished(&batch, audio));
+            for &i in &done {
+                let group = &mut groups[left.audios[i]];
+                if group.is_empty() {
+                    *group = decoder.candidates(&batch, i);
+                }
+            }
+            // Leaving costs a copy of what the others need.
+            if !done.is_empty() && LEAVING * done.len() >= left.audios.len() {
+                let rows = going.iter().flat_map(|&audio| batch.rows(audio));
+                source_rows = Some(rows.map(|row| source_rows.as_ref().map_or(row, |s| s[row])).collect());
+                batch = batch.with(&going);
+                decoder.keep(&going);
+                left = left.keep(&going)?;
+            }
             if let Some(source_rows) = source_rows {
                 cache.reorder(&source_rows)?;
             }
         }
-        let groups = decoder.finalize(batch);
+        for (&audio, candidates) in left.audios.iter().zip(decoder.finalize(&batch)) {
+            if groups[audio].is_empty() {
+                groups[audio] = candidates;
+            }
+        }
         let audio = groups.into_iter().zip(languages).zip(no_speech_probs);
         Ok(Some(audio.map(|((group, language), p)| self.result(group, language, p)).collect()))
     }

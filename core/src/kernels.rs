@@ -71,6 +71,7 @@ mod store;
 mod tile;
 
 pub use attention::attention;
+pub(crate) use attention::attention_of;
 pub use convolution::Convolution;
 pub use level::{Level, level, limit};
 pub use math::{log_sum_exp, max};
@@ -81,7 +82,7 @@ use candle_core::{CpuStorage, Layout, Result, bail};
 
 vectorised!(
     /// Σ x·w over the shorter of the two.
-    pub(crate) fn dot(x: &[f32], w: &[f32]) -> f32 = math::dot::<S>
+    pub(crate) fn dot(x: &[f32], w: &[f32]) -> f32 = math::dot::<S, f32>
 );
 
 /// Values of a contiguous f32 tensor.

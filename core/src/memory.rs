@@ -41,6 +41,8 @@ pub struct Usage {
     pub dtype: DType,
     /// Bytes for a number of its large matrices, where that is not `dtype`'s.
     pub matrices: Option<PerNumber>,
+    /// Whether products are of integers: a CPU keeps keys and values of audio in 16 bits then.
+    pub integers: bool,
     /// Bytes that loading holds beside the weights: 0 for mapped files, the whole file for those read at once.
     pub held_by_loading: u64,
     /// Windows of 30 s decoded at once.
@@ -106,6 +108,7 @@ impl Default for Usage {
             processor: Processor::Cpu,
             dtype: DType::F32,
             matrices: None,
+            integers: false,
             held_by_loading: 0,
             n_audio: 1,
             n_group: 1,
@@ -127,6 +130,7 @@ impl Usage {
         let n_group = options.temperatures.iter().filter_map(|&t| group(t)).max();
         let previous = options.condition_on_previous_text && seconds > CHUNK_LENGTH as f64;
         Self {
+            n_audio: options.batch.unwrap_or(1).min(((seconds / CHUNK_LENGTH as f64).ceil() as usize).max(1)),
             n_group: n_group.unwrap_or(1),
             n_alignment_heads: if options.word_timestamps { n_alignment_heads } else { 0 },
             prompted: previous || options.initial_prompt.is_some(),
@@ -200,6 +204,8 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
     let rows = n_audio * usage.n_group as f64;
     // Encoded audio of the batch, the unit of most of what follows: (n_audio, n_audio_ctx, n_state).
     let unit = n_audio * d.n_audio_ctx * d.n_state * size;
+    let halved = if usage.integers && !gpu { 0.5 } else { 1.0 };
+    let features = unit * (1.0 + 2.0 * halved * d.n_text_layer);
     // Sampled tokens fill half the context, text before them the rest.
     let half = d.n_text_ctx / 2.0;
     let n_ctx = if usage.prompted { d.n_text_ctx } else { half + 4.0 };
@@ -219,9 +225,13 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
         // Query, key and value become one matrix, for a moment beside the three.
         loading: usage.held_by_loading + (3.0 * d.n_state * d.n_state * size) as u64,
         recording: if gpu { 0 } else { recording(&d, usage.seconds) as u64 },
-        encoder: (pool * encoder(&d, usage, unit)) as u64,
+        // A CPU encodes one window at a time, beside what is encoded already.
+        encoder: match usage.processor {
+            Processor::Cpu => encoder(&d, usage, unit / n_audio) + features * (1.0 - 1.0 / n_audio),
+            Processor::Gpu => pool * encoder(&d, usage, unit),
+        } as u64,
         // The encoder's output, and keys and values for each layer.
-        features: (unit * (1.0 + 2.0 * d.n_text_layer)) as u64,
+        features: features as u64,
         cache: (rows * cache(n_ctx)) as u64,
         // The prompt runs at once, for each window and not for its candidates, through the widest layer.
         decoder: (rows * d.n_vocab * per_logit + 8.0 * n_audio * (n_ctx - half) * d.n_state * size) as u64,
@@ -251,7 +261,7 @@ fn recording(d: &Sizes, seconds: f64) -> f64 {
 /// The window's mel, and the most that an encoder layer or the convolutions take.
 fn encoder(d: &Sizes, usage: &Usage, unit: f64) -> f64 {
     let size = usage.dtype.size_in_bytes() as f64;
-    let n_audio = usage.n_audio as f64;
+    let n_audio = if usage.processor == Processor::Cpu { 1.0 } else { usage.n_audio as f64 };
     let mel = n_audio * d.n_mels * N_FRAMES as f64 * (4.0 + size);
     // Residual, norm, three projections and attention. The feed-forward part is no larger.
     let layer = 6.0 * unit;

@@ -1,6 +1,8 @@
 //! The network of "Robust Speech Recognition via Large-Scale Weak Supervision": an audio encoder and a text
 //! decoder. Immutable after loading; what changes while decoding is the caller's.
 
+use std::sync::Arc;
+
 use candle_core::{D, DType, Device, Module, Tensor};
 use candle_nn::LayerNorm;
 
@@ -9,7 +11,7 @@ use crate::dims::{Head, ModelDimensions};
 use crate::error::Result;
 use crate::kv_cache::KvCache;
 use crate::linear::Linear;
-use crate::weights::Weights;
+use crate::weights::{Matrices, Weights};
 
 mod encoder;
 
@@ -69,18 +71,41 @@ pub trait Model: Send + Sync {
 #[derive(Debug, Clone)]
 pub struct AudioFeatures {
     xa: Tensor,
-    layers: Vec<CrossKeyValue>,
+    /// Shared by those that are some of them.
+    layers: Arc<Vec<CrossKeyValue>>,
+    /// Which of the pieces in `layers` these are; all of them if not given.
+    audios: Option<Vec<usize>>,
 }
 
 impl AudioFeatures {
     /// Features without keys and values, for a [`Model`] that needs none.
     pub fn new(xa: Tensor) -> Self {
-        Self { xa, layers: Vec::new() }
+        Self { xa, layers: Arc::default(), audios: None }
     }
 
     /// The encoder's output. (n_audio, n_audio_ctx, n_state)
     pub fn tensor(&self) -> &Tensor {
         &self.xa
+    }
+
+    /// Some pieces of audio, in this order. On a CPU they share keys and values with these.
+    ///
+    /// # Errors
+    /// If there is no such piece, or the device fails.
+    pub fn select(&self, which: &[usize]) -> Result<Self> {
+        let numbers: Vec<u32> = which.iter().map(|&i| i as u32).collect();
+        let numbers = Tensor::new(numbers, self.xa.device())?;
+        let xa = self.xa.index_select(&numbers, 0)?;
+        if self.xa.device().is_cpu() {
+            let of = |&i: &usize| self.audios.as_ref().map_or(i, |audios| audios[i]);
+            return Ok(Self {
+                xa,
+                layers: self.layers.clone(),
+                audios: Some(which.iter().map(of).collect()),
+            });
+        }
+        let layers = self.layers.iter().map(|layer| layer.select(&numbers)).collect::<Result<_, _>>()?;
+        Ok(Self { xa, layers: Arc::new(layers), audios: None })
     }
 
     /// Pieces of audio.
@@ -97,6 +122,8 @@ pub struct Whisper {
     encoder: AudioEncoder,
     decoder: TextDecoder,
     dtype: DType,
+    /// What keys and values of audio are: every token reads all of them.
+    kept: DType,
     device: Device,
 }
 
@@ -117,8 +144,37 @@ impl Whisper {
             dims,
             alignment_heads,
             dtype: weights.dtype(),
+            // Rounding that is far finer than that of the products with integers.
+            kept: match weights.matrices() {
+                Matrices::Blocks if weights.device().is_cpu() => DType::F16,
+                _ => weights.dtype(),
+            },
             device: weights.device().clone(),
         })
+    }
+}
+
+impl Whisper {
+    /// What a layer keeps of encoded audio.
+    fn key_value(&self, layer: &DecoderLayer, xa: &Tensor) -> Result<CrossKeyValue> {
+        let both = layer.cross_attn.key_value(xa)?;
+        Ok(if self.kept == self.dtype { both } else { both.to_dtype(self.kept)? })
+    }
+
+    /// One window after the other: on a CPU as fast as all at once, with the memory of one.
+    fn encode_in_turn(&self, mel: &Tensor, n_audio: usize) -> Result<AudioFeatures> {
+        let (n_ctx, n_state) = (self.dims.n_audio_ctx, self.dims.n_state);
+        let xa = Tensor::zeros((n_audio, n_ctx, n_state), self.dtype, &self.device)?;
+        let room = |_: &DecoderLayer| CrossKeyValue::zeros(n_audio, n_ctx, n_state, self.kept);
+        let layers: Vec<_> = self.decoder.layers.iter().map(room).collect::<candle_core::Result<_>>()?;
+        for i in 0..n_audio {
+            let one = self.encoder.forward(&mel.narrow(0, i, 1)?)?;
+            xa.slice_set(&one, 0, i)?;
+            for (layer, all) in self.decoder.layers.iter().zip(&layers) {
+                all.put(&self.key_value(layer, &one)?, i)?;
+            }
+        }
+        Ok(AudioFeatures { xa, layers: Arc::new(layers), audios: None })
     }
 }
 
@@ -137,10 +193,14 @@ impl Model for Whisper {
 
     fn encode(&self, mel: &Tensor) -> Result<AudioFeatures> {
         let mel = mel.to_device(&self.device)?.to_dtype(self.dtype)?;
+        let n_audio = mel.dim(0)?;
+        if n_audio > 1 && self.device.is_cpu() {
+            return self.encode_in_turn(&mel, n_audio);
+        }
         let xa = self.encoder.forward(&mel)?;
-        let key_values = |layer: &DecoderLayer| layer.cross_attn.key_value(&xa);
-        let layers = self.decoder.layers.iter().map(key_values).collect::<Result<_, _>>()?;
-        Ok(AudioFeatures { xa, layers })
+        let layers = self.decoder.layers.iter().map(|layer| self.key_value(layer, &xa));
+        let layers = layers.collect::<Result<_>>()?;
+        Ok(AudioFeatures { xa, layers: Arc::new(layers), audios: None })
     }
 
     fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache> {
@@ -166,7 +226,7 @@ impl Model for Whisper {
         let mut scores: Vec<Option<Tensor>> = vec![None; heads.len()];
         let hidden = self.decoder.forward(tokens, xa, &mut cache, &mut |index, attention, x| {
             for (score, &(_, head)) in scores.iter_mut().zip(heads).filter(|(_, (l, _))| *l == index) {
-                *score = Some(attention.scores(x, &xa.layers[index], head)?);
+                *score = Some(attention.scores(x, &xa.layers[index], xa.audios.as_deref(), head)?);
             }
             Ok(())
         })?;
@@ -219,7 +279,7 @@ impl TextDecoder {
             x = layer.attn.forward_causal(&y, x, cache.layer(i), position)?;
             let y = norm(&layer.cross_attn_ln, &x)?;
             visit(i, &layer.cross_attn, &y)?;
-            x = layer.cross_attn.forward(&y, x, &xa.layers[i])?;
+            x = layer.cross_attn.forward(&y, x, &xa.layers[i], xa.audios.as_deref())?;
             x = layer.mlp.forward(x)?;
         }
         cache.advance(n_new);

@@ -3,7 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::audio::CHUNK_LENGTH;
 use crate::vad::VadOptions;
+
+/// Windows in a batch at most.
+pub const MOST_WINDOWS: usize = 256;
 
 /// What to do with the speech.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +117,10 @@ pub struct TranscribeOptions {
     pub seed: u64,
     /// Leave out what is not speech before anything else is done. Not together with `clip_timestamps`.
     pub vad: Option<VadOptions>,
+    /// Decode so many windows at once: stretches of speech, cut where it pauses, that know nothing of each other. What is not
+    /// speech is left out by `vad`, its defaults if it is not given, and every window begins with `initial_prompt`. Not together
+    /// with `condition_on_previous_text`, `clip_timestamps` or `hallucination_silence_threshold`.
+    pub batch: Option<usize>,
     /// How each window is decoded; its `temperature` and `prompt` are set anew for each.
     pub decode: DecodingOptions,
 }
@@ -134,8 +142,21 @@ impl Default for TranscribeOptions {
             hallucination_silence_threshold: None,
             seed: 0,
             vad: None,
+            batch: None,
             decode: DecodingOptions::default(),
         }
+    }
+}
+
+impl TranscribeOptions {
+    /// What counts as speech, if anything is left out that is not.
+    pub fn voice_activity(&self) -> Option<VadOptions> {
+        if self.batch.is_none() {
+            return self.vad.clone();
+        }
+        let vad = self.vad.clone().unwrap_or_default();
+        let longest = vad.max_speech_duration_s.map_or(CHUNK_LENGTH as f64, |s| s.min(CHUNK_LENGTH as f64));
+        Some(VadOptions { max_speech_duration_s: Some(longest), ..vad })
     }
 }
 

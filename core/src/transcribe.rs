@@ -19,10 +19,12 @@ use crate::transcript::{Segment, Transcript};
 use crate::vad::{self, Timeline, Vad};
 
 pub mod anomalies;
+mod batch;
 pub mod fallback;
 pub mod segments;
 mod window;
 
+use batch::Batches;
 pub use window::Window;
 use window::{frames, seconds};
 
@@ -56,6 +58,8 @@ pub struct Transcription {
     prompt_reset_since: usize,
     last_speech_timestamp: f64,
     segments: Vec<Segment>,
+    /// What is left to do in batches, if that is how it is done.
+    batches: Option<Batches>,
     /// Where what is heard lies in the recording, if silence was left out.
     timeline: Option<Timeline>,
     /// Mel frames in the recording, silence included.
@@ -98,15 +102,15 @@ impl Transcriber {
 
     fn detect(&self, mel: &Mel) -> Result<Vec<LanguageProbability>> {
         // As the reference: with the silence after a short recording, not with zeros.
-        let xa = self.encode(mel.window(0, N_FRAMES))?;
+        let xa = self.encode(mel.window(0, N_FRAMES), 1)?;
         let mut probabilities = decoding::detect_language(self.model(), &self.tokenizer, &xa)?;
         Ok(probabilities.swap_remove(0))
     }
 
-    /// window: (n_mels, N_FRAMES)
-    fn encode(&self, window: Vec<f32>) -> Result<AudioFeatures> {
-        let shape = (1, self.log_mel.n_mels(), N_FRAMES);
-        self.model.encode(&Tensor::from_vec(window, shape, &candle_core::Device::Cpu)?)
+    /// windows: (n, n_mels, N_FRAMES)
+    fn encode(&self, windows: Vec<f32>, n: usize) -> Result<AudioFeatures> {
+        let shape = (n, self.log_mel.n_mels(), N_FRAMES);
+        self.model.encode(&Tensor::from_vec(windows, shape, &candle_core::Device::Cpu)?)
     }
 
     /// Checks the options, computes the mel and, where no language is given, hears which is spoken.
@@ -132,7 +136,7 @@ impl Transcriber {
             let options = fallback::options_at(&options.decode, temperature);
             decoding::DecodingTask::new(self.model(), &self.tokenizer, &options)?;
         }
-        let spoken = match &options.vad {
+        let spoken = match &options.voice_activity() {
             Some(options) => {
                 let vad = self.vad.as_deref().cloned().map_or_else(Vad::bundled, Ok)?;
                 Some(Timeline::cut(audio, &vad::speech(vad, audio, options)?))
@@ -167,6 +171,10 @@ impl Transcriber {
             None => Vec::new(),
         };
         let clips = segments::clips(&options.clip_timestamps, mel.content_frames());
+        let batches = match (options.batch, &spoken) {
+            (Some(_), Some((_, timeline))) => Some(Batches::of(timeline, mel.content_frames())),
+            _ => None,
+        };
         Ok(Transcription {
             seek: clips.first().map_or(0, |clip| clip.0),
             clips,
@@ -176,6 +184,7 @@ impl Transcriber {
             prompt_reset_since: 0,
             last_speech_timestamp: 0.0,
             segments: Vec::new(),
+            batches,
             timeline: spoken.map(|(_, timeline)| timeline),
             whole_frames: audio.samples().len() / HOP_LENGTH,
             options,
@@ -199,7 +208,7 @@ impl Transcriber {
         Ok(self.finish(run))
     }
 
-    /// Decodes one window and moves on; `Break` when nothing is left or the observer stopped.
+    /// Decodes one window, or one batch of them, and moves on; `Break` when nothing is left or the observer stopped.
     ///
     /// # Errors
     /// If the device fails.
@@ -208,30 +217,32 @@ impl Transcriber {
         run: &mut Transcription,
         observer: &mut dyn Observer,
     ) -> Result<ControlFlow<()>> {
+        if let Some(mut batches) = run.batches.take() {
+            let outcome = self.next_batch(run, &mut batches, observer);
+            run.batches = Some(batches);
+            return outcome;
+        }
         let Some(window) = run.window() else { return Ok(ControlFlow::Break(())) };
-        let xa = self.encode(run.mel.window(window.seek, window.segment_size))?;
+        let xa = self.encode(run.mel.window(window.seek, window.segment_size), 1)?;
         run.options.decode.prompt = run.prompt(self.model.dims().n_text_ctx);
         let decoded = fallback::decode_with_fallback(
             self.model(),
             &self.tokenizer,
             &xa,
             &run.options,
-            window.seek,
+            &[window.seek],
             observer,
         )?;
-        let Some(result) = decoded else { return Ok(ControlFlow::Break(())) };
+        let Some(mut decoded) = decoded else { return Ok(ControlFlow::Break(())) };
+        let result = decoded.swap_remove(0);
         if fallback::is_silence(&run.options, &result) {
             run.seek += window.segment_size;
             return Ok(run.report(observer));
         }
         let new = self.segments_of(run, window, &result, &xa)?;
         let Some(new) = new else { return Ok(run.report(observer)) };
-        let first = run.segments.len();
-        run.add(new, &result);
-        for segment in &run.segments[first..] {
-            if observer.event(Event::Segment(segment)).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
+        if run.add(new, &result, observer).is_break() {
+            return Ok(ControlFlow::Break(()));
         }
         Ok(run.report(observer))
     }
@@ -292,7 +303,10 @@ impl Transcriber {
     }
 
     /// What was transcribed so far.
-    pub fn finish(&self, run: Transcription) -> Transcript {
+    pub fn finish(&self, mut run: Transcription) -> Transcript {
+        if let Some(batches) = run.batches.take() {
+            batches.finish(&mut run);
+        }
         Transcript {
             text: self.tokenizer.decode(&run.tokens[run.initial_prompt_len..]),
             segments: run.segments,
@@ -357,7 +371,14 @@ impl Transcription {
         Some(crate::options::TextOrTokens::Tokens(prompt))
     }
 
-    fn add(&mut self, new: Vec<Segment>, result: &DecodingResult) {
+    /// Adds the segments of a window, and tells of them.
+    fn add(
+        &mut self,
+        new: Vec<Segment>,
+        result: &DecodingResult,
+        observer: &mut dyn Observer,
+    ) -> ControlFlow<()> {
+        let first = self.segments.len();
         for mut segment in new {
             if segment.start == segment.end || segment.text.trim().is_empty() {
                 segment.text.clear();
@@ -376,6 +397,7 @@ impl Transcription {
         if !self.options.condition_on_previous_text || result.temperature > 0.5 {
             self.prompt_reset_since = self.tokens.len();
         }
+        self.segments[first..].iter().try_for_each(|segment| observer.event(Event::Segment(segment)))
     }
 
     fn report(&self, observer: &mut dyn Observer) -> ControlFlow<()> {

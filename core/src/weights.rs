@@ -94,6 +94,11 @@ impl Weights {
         Self { matrices, ..self }
     }
 
+    /// What the large matrices are kept as.
+    pub fn matrices(&self) -> Matrices {
+        self.matrices
+    }
+
     /// The place below this one called `name`.
     #[must_use]
     pub fn pp(&self, name: impl std::fmt::Display) -> Self {

@@ -136,9 +136,18 @@ pub struct Args {
     /// Prompt every window with --initial_prompt
     #[arg(long = "carry_initial_prompt", default_value = "False", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Speech")]
     pub carry_initial_prompt: bool,
-    /// Prompt each window with the text before it
-    #[arg(long = "condition_on_previous_text", default_value = "True", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Speech")]
-    pub condition_on_previous_text: bool,
+    /// Prompt each window with the text before it [default: True, with --batch False]
+    #[arg(long = "condition_on_previous_text", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Speech")]
+    pub condition_on_previous_text: Option<bool>,
+    /// Decode so many windows at once, cut where speech pauses; none for one after the other, as the reference does
+    #[arg(
+        long = "batch",
+        default_value = "None",
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Speech"
+    )]
+    pub batch: Maybe<usize>,
     /// start,end,start,end,… in seconds of the stretches to transcribe; the last end may be left out
     #[arg(
         long = "clip_timestamps",

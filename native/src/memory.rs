@@ -62,6 +62,8 @@ pub struct Needs {
     cpu: Option<PerNumber>,
     /// The same on a GPU, if they stay quantised there.
     gpu: Option<PerNumber>,
+    /// Whether a CPU multiplies integers.
+    integers: bool,
 }
 
 impl Needs {
@@ -74,6 +76,7 @@ impl Needs {
             n_alignment_heads: alignment_heads.len(),
             cpu: of(Processor::Cpu, DType::F32),
             gpu: of(Processor::Gpu, DType::F32),
+            integers: matrices == Matrices::Blocks,
         }
     }
 
@@ -82,10 +85,11 @@ impl Needs {
         let seconds = candle_whisper_core::audio::CHUNK_LENGTH as f64;
         let previous = options.condition_on_previous_text;
         let matrices = if processor == Processor::Cpu { self.cpu } else { self.gpu };
-        let usage = Usage { processor, dtype, matrices, ..Usage::default() };
+        let usage = Usage { processor, dtype, matrices, integers: self.integers, ..Usage::default() };
         let usage = usage.with_options(options, self.n_alignment_heads, seconds);
         // Longer ones need more for their samples, which is little, but every window has text before it.
-        Usage { prompted: usage.prompted || previous, ..usage }
+        let n_audio = options.batch.unwrap_or(1);
+        Usage { prompted: usage.prompted || previous, n_audio, ..usage }
     }
 }
 

@@ -1,6 +1,8 @@
 //! From flags to the options of core: the one place where a flag gets its meaning and its limits.
 
-use candle_whisper_core::options::{DecodingOptions, Task, TranscribeOptions, temperature_ladder};
+use candle_whisper_core::options::{
+    DecodingOptions, MOST_WINDOWS, Task, TranscribeOptions, temperature_ladder,
+};
 use candle_whisper_core::vad::VadOptions;
 use candle_whisper_core::writers::SubtitleOptions;
 
@@ -40,7 +42,7 @@ pub fn transcribe_options(args: &Args) -> Result<TranscribeOptions, BadUsage> {
         )?,
         logprob_threshold: number("--logprob_threshold", args.logprob_threshold.0)?,
         no_speech_threshold: number("--no_speech_threshold", args.no_speech_threshold.0)?,
-        condition_on_previous_text: args.condition_on_previous_text,
+        condition_on_previous_text: args.condition_on_previous_text.unwrap_or(args.batch.0.is_none()),
         initial_prompt: args.initial_prompt.clone(),
         carry_initial_prompt: args.carry_initial_prompt,
         word_timestamps: args.word_timestamps,
@@ -54,12 +56,33 @@ pub fn transcribe_options(args: &Args) -> Result<TranscribeOptions, BadUsage> {
         )?,
         seed: args.seed,
         vad: vad(args)?,
+        batch: batch(args)?,
         decode: decoding_options(args)?,
     })
 }
 
+fn batch(args: &Args) -> Result<Option<usize>, BadUsage> {
+    let Some(batch) = args.batch.0 else { return Ok(None) };
+    if !(1..=MOST_WINDOWS).contains(&batch) {
+        return Err(BadUsage::new(format!("`--batch` must be None or 1 to {MOST_WINDOWS}, not {batch}")));
+    }
+    let together = |flag: &str| Err(BadUsage::new(format!("`--batch` and `{flag}` can't be given together")));
+    if args.condition_on_previous_text == Some(true) {
+        return together("--condition_on_previous_text True");
+    }
+    if args.hallucination_silence_threshold.0.is_some() {
+        return together("--hallucination_silence_threshold");
+    }
+    if !matches!(args.clip_timestamps.trim(), "" | "0") {
+        return together("--clip_timestamps");
+    }
+    Ok(Some(batch))
+}
+
 fn vad(args: &Args) -> Result<Option<VadOptions>, BadUsage> {
-    if !args.vad.vad {
+    // A batch is cut by the defaults, or by the limits that are given.
+    let limits = args.batch.0.is_some() && args.vad.options() != VadOptions::default();
+    if !args.vad.vad && !limits {
         return Ok(None);
     }
     if !matches!(args.clip_timestamps.trim(), "" | "0") {
@@ -138,8 +161,8 @@ pub fn subtitle_options(args: &Args) -> Result<(SubtitleOptions, Vec<String>), B
         "--carry_initial_prompt has no effect without --initial_prompt",
     );
     warn(
-        !args.vad.vad && args.vad.options() != VadOptions::default(),
-        "the limits of --vad have no effect without --vad True",
+        !args.vad.vad && args.batch.0.is_none() && args.vad.options() != VadOptions::default(),
+        "the limits of --vad have no effect without --vad True or --batch",
     );
     let subtitles = SubtitleOptions {
         max_line_width: args.max_line_width.0,

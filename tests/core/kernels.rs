@@ -339,6 +339,12 @@ fn attention_is_softmax_attention_here() {
             );
             let fast = kernels::attention(&q, &k, &v, n_head, causal).unwrap();
             assert_close(&values(&fast), &slow, 2e-6, "attention");
+            // Keys and values in 16 bits are the floats that they stand for.
+            let short = |t: &Tensor| t.to_dtype(DType::F16).unwrap();
+            let long = |t: &Tensor| short(t).to_dtype(DType::F32).unwrap();
+            let halved = kernels::attention(&q, &short(&k), &short(&v), n_head, causal).unwrap();
+            let same = kernels::attention(&q, &long(&k), &long(&v), n_head, causal).unwrap();
+            assert_eq!(values(&halved), values(&same), "f16 {t_q} {t_k} {causal}");
             // The way of other devices and types.
             let wide = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
             let other = kernels::attention(&wide(&q), &wide(&k), &wide(&v), n_head, causal);

@@ -21,7 +21,7 @@ fn close(a: f64, b: f64) -> bool {
 
 #[test]
 fn greedy_takes_the_most_probable_and_counts_the_end() {
-    let mut decoder = GreedyDecoder::new(0.0, EOT, 0);
+    let mut decoder = GreedyDecoder::new(0.0, EOT, &[0]);
     let mut rows = batch(2, 1);
     let step = decoder.update(&mut rows, &logits(&[[0.1, 0.5, 0.2, 0.1, 0.1], [0.1, 0.1, 0.1, 0.1, 0.6]]), 5);
     assert!(!step.completed && step.source_rows.is_none());
@@ -29,13 +29,13 @@ fn greedy_takes_the_most_probable_and_counts_the_end() {
     assert!(step.completed);
     assert_eq!(rows.tokens, [[9, 1, 4], [9, 4, 4]]);
     assert!(close(rows.sum_logprobs[0], 0.3f64.ln()) && close(rows.sum_logprobs[1], 0.6f64.ln()));
-    assert_eq!(decoder.finalize(rows).len(), 2);
+    assert_eq!(decoder.finalize(&rows).len(), 2);
 }
 
 #[test]
 fn the_first_of_equal_tokens_is_taken() {
     let mut rows = batch(1, 1);
-    GreedyDecoder::new(0.0, EOT, 0).update(&mut rows, &logits(&[[0.1, 0.4, 0.4, 0.05, 0.05]]), 5);
+    GreedyDecoder::new(0.0, EOT, &[0]).update(&mut rows, &logits(&[[0.1, 0.4, 0.4, 0.05, 0.05]]), 5);
     assert_eq!(rows.tokens, [[9, 1]]);
 }
 
@@ -43,7 +43,7 @@ fn the_first_of_equal_tokens_is_taken() {
 fn sampling_follows_the_probabilities_and_the_seed() {
     let row = logits(&[[0.5, 0.3, 0.2, 0.0, 0.0]]);
     let run = |seed: u64, temperature: f64| {
-        let mut decoder = GreedyDecoder::new(temperature, EOT, seed);
+        let mut decoder = GreedyDecoder::new(temperature, EOT, &[seed]);
         let mut counts = [0; 5];
         for _ in 0..4000 {
             let mut rows = batch(1, 1);
@@ -91,7 +91,7 @@ fn beam_search_ends_when_enough_have_ended() {
             taken += 1;
         }
         assert_eq!(taken, steps, "{patience:?}");
-        let candidates = decoder.finalize(rows).swap_remove(0);
+        let candidates = decoder.finalize(&rows).swap_remove(0);
         assert_eq!(candidates[0].tokens, [9, EOT]);
         assert_eq!(candidates.len(), steps);
     }
@@ -103,7 +103,7 @@ fn beams_that_have_not_ended_fill_up_the_candidates() {
     let mut rows = batch(3, 3);
     let row = [0.3, 0.2, 0.1, 0.1, 0.3];
     decoder.update(&mut rows, &logits(&[row, row, row]), 5);
-    let candidates = decoder.finalize(rows).swap_remove(0);
+    let candidates = decoder.finalize(&rows).swap_remove(0);
     let tokens: Vec<_> = candidates.iter().map(|c| c.tokens.clone()).collect();
     assert_eq!(tokens, [vec![9, EOT], vec![9, 0, EOT], vec![9, 1, EOT]]);
 }

@@ -93,7 +93,7 @@ fn language_and_greedy_tokens_are_the_references() {
             ..Default::default()
         };
         let task = DecodingTask::new(&model, &tokenizer, &options).unwrap();
-        let result = task.run(&xa, 0, &mut |_| ControlFlow::Continue(())).unwrap().unwrap().swap_remove(0);
+        let result = task.run(&xa, &[0], &mut |_| ControlFlow::Continue(())).unwrap().unwrap().swap_remove(0);
         assert_eq!(result.tokens, numbers::<u32>(&case["tokens"]), "{case}");
         assert_eq!(result.language, case["result_language"].as_str().unwrap());
         assert!((result.avg_logprob - case["avg_logprob"].as_f64().unwrap()).abs() < 1e-3);
@@ -115,11 +115,12 @@ fn a_batch_of_eight_is_eight_times_one() {
         // Eight different windows: the same noise, louder each time.
         let mels: Vec<Tensor> = (0..8).map(|i| (mel(1) * (1.0 + 0.2 * f64::from(i))).unwrap()).collect();
         let together = model.encode(&Tensor::cat(&mels, 0).unwrap()).unwrap();
-        let together = task.run(&together, 0, &mut |_| ControlFlow::Continue(())).unwrap().unwrap();
+        let together = task.run(&together, &[0; 8], &mut |_| ControlFlow::Continue(())).unwrap().unwrap();
         assert_eq!(together.len(), 8);
         for (mel, batched) in mels.iter().zip(&together) {
             let xa = model.encode(mel).unwrap();
-            let alone = task.run(&xa, 0, &mut |_| ControlFlow::Continue(())).unwrap().unwrap().swap_remove(0);
+            let alone =
+                task.run(&xa, &[0], &mut |_| ControlFlow::Continue(())).unwrap().unwrap().swap_remove(0);
             assert_eq!(alone.tokens, batched.tokens);
             assert!((alone.avg_logprob - batched.avg_logprob).abs() < 1e-4);
             assert!((alone.no_speech_prob - batched.no_speech_prob).abs() < 1e-5);

@@ -80,6 +80,11 @@ fn each_flag_changes_what_it_names_and_nothing_else() {
             o.initial_prompt = Some("Candle".into());
             o.carry_initial_prompt = true;
         }),
+        ("--batch 4", |o| (o.batch, o.condition_on_previous_text) = (Some(4), false)),
+        ("--batch 4 --vad_threshold 0.3", |o| {
+            (o.batch, o.condition_on_previous_text) = (Some(4), false);
+            o.vad = Some(VadOptions { threshold: 0.3, ..VadOptions::default() });
+        }),
         ("--condition_on_previous_text False", |o| o.condition_on_previous_text = false),
         ("--compression_ratio_threshold None", |o| o.compression_ratio_threshold = None),
         ("--compression_ratio_threshold inf", |o| o.compression_ratio_threshold = Some(f64::INFINITY)),
@@ -155,6 +160,17 @@ fn complaints_name_the_flag() {
             "--vad True --vad_min_silence_duration_ms -1",
             "`--vad_min_silence_duration_ms` must be 0 or more, not -1",
         ),
+        ("--batch 0", "`--batch` must be None or 1 to 256, not 0"),
+        (
+            "--batch 4 --condition_on_previous_text True",
+            "`--batch` and `--condition_on_previous_text True` can't be given together",
+        ),
+        (
+            "--batch 4 --word_timestamps True --hallucination_silence_threshold 2",
+            "`--batch` and `--hallucination_silence_threshold` can't be given together",
+        ),
+        ("--batch 4 --clip_timestamps 1,2", "`--batch` and `--clip_timestamps` can't be given together"),
+        ("--batch 4 --vad_threshold 2", "`--vad_threshold` must be from 0 to 1, not 2"),
         ("--vad True --clip_timestamps 1,2", "`--vad` and `--clip_timestamps` can't be given together"),
         ("--language Klingon", "unknown language `Klingon` for `--language`"),
         ("--fp16 True --dtype f32", "`--fp16` and `--dtype` say different things"),
@@ -214,7 +230,7 @@ fn the_reference_programs_warnings_are_given() {
             "--hallucination_silence_threshold has no effect without --word_timestamps True",
         ),
         ("--carry_initial_prompt True", "--carry_initial_prompt has no effect without --initial_prompt"),
-        ("--vad_threshold 0.3", "the limits of --vad have no effect without --vad True"),
+        ("--vad_threshold 0.3", "the limits of --vad have no effect without --vad True or --batch"),
         ("--max_line_width 0 --max_line_count None --highlight_words False", ""),
     ];
     for (typed, warning) in table {

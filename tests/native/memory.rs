@@ -52,7 +52,7 @@ fn near(name: &str, model: &Path, usage: Usage, typed: &[&str]) {
     let described = describe(&ModelFiles::in_folder(model).unwrap()).unwrap();
     let kind = if typed.contains(&"quantised") { Matrices::Blocks } else { Matrices::Floats };
     let matrices = PerNumber::of(&described.checkpoint, kind, Processor::Cpu, DType::F32);
-    let usage = Usage { seconds: 11.0, matrices, ..usage };
+    let usage = Usage { seconds: 11.0, matrices, integers: kind == Matrices::Blocks, ..usage };
     let estimated = estimate(&described.dims, &usage).peak();
     let measured = measured(model, typed);
     let off = estimated as f64 / measured as f64 - 1.0;

@@ -11,7 +11,8 @@
  * @property {number | null} [compression_ratio_threshold]
  * @property {number | null} [logprob_threshold]
  * @property {number | null} [no_speech_threshold]
- * @property {boolean} [condition_on_previous_text]
+ * @property {boolean} [condition_on_previous_text] true if not given, with `batch` false
+ * @property {number | null} [batch] decode so many windows at once, cut where speech pauses; one after the other if not given
  * @property {string | null} [initial_prompt]
  * @property {boolean} [carry_initial_prompt]
  * @property {boolean} [word_timestamps]

@@ -52,6 +52,7 @@ pub fn of_json(request: &str) -> Result<Value> {
     let n_heads = alignment_heads(&dims, None)?.len();
     let matrices = request.dtype.as_deref().map_or(Ok(Matrices::Floats), crate::model::matrices)?;
     let usage = Usage {
+        integers: matrices == Matrices::Blocks,
         matrices: per_number(request.size, request.keep.as_deref(), matrices, &dims),
         held_by_loading: request.held_by_loading.unwrap_or(0),
         ..Usage::default()

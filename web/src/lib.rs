@@ -129,7 +129,7 @@ impl Whisper {
 pub fn check_options(options: &str) -> Result<bool, JsValue> {
     let options = options::parse(options).map_err(|error| thrown(&error))?;
     options.validate().map_err(|error| thrown(&error))?;
-    Ok(options.vad.is_some())
+    Ok(options.voice_activity().is_some())
 }
 
 /// What a transcription of a model takes in bytes: `{bytes, terms}`; see [`estimate::of_json`].

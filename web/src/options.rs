@@ -47,6 +47,10 @@ pub fn parse(options: &str) -> Result<TranscribeOptions> {
         }
     }
     insert::<TranscribeOptions>(&mut recording, "decode".into(), Value::Object(window))?;
+    // As the command line has it: windows of a batch know nothing of each other.
+    if recording.get("batch").is_some_and(|batch| !batch.is_null()) {
+        recording.entry("condition_on_previous_text").or_insert(Value::Bool(false));
+    }
     serde_json::from_value(Value::Object(recording)).map_err(|error| Error::Options(error.to_string()))
 }
 

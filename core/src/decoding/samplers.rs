@@ -25,6 +25,27 @@ impl Batch {
     pub fn new(tokens: Vec<Vec<u32>>, n_group: usize) -> Self {
         Self { sum_logprobs: vec![0.0; tokens.len()], tokens, n_group }
     }
+
+    /// Pieces of audio.
+    pub fn n_audio(&self) -> usize {
+        self.tokens.len() / self.n_group
+    }
+
+    /// The rows of a piece of audio.
+    pub fn rows(&self, audio: usize) -> std::ops::Range<usize> {
+        audio * self.n_group..(audio + 1) * self.n_group
+    }
+
+    /// The same with the rows of these pieces of audio alone.
+    #[must_use]
+    pub fn with(&self, audios: &[usize]) -> Self {
+        let rows = || audios.iter().flat_map(|&audio| self.rows(audio));
+        Self {
+            tokens: rows().map(|row| self.tokens[row].clone()).collect(),
+            sum_logprobs: rows().map(|row| self.sum_logprobs[row]).collect(),
+            n_group: self.n_group,
+        }
+    }
 }
 
 /// A finished row.
@@ -50,8 +71,19 @@ pub trait TokenDecoder {
     /// Appends a token to each row. logits: (n_batch, n_vocab), filtered
     fn update(&mut self, batch: &mut Batch, logits: &[f32], n_vocab: usize) -> Step;
 
+    /// Whether nothing is left to sample for a piece of audio.
+    fn is_finished(&self, batch: &Batch, audio: usize) -> bool;
+
+    /// The candidates of a piece of audio.
+    fn candidates(&self, batch: &Batch, audio: usize) -> Vec<Candidate>;
+
+    /// Goes on with these pieces of audio alone; the caller keeps their rows.
+    fn keep(&mut self, audios: &[usize]);
+
     /// The candidates of each piece of audio.
-    fn finalize(&mut self, batch: Batch) -> Vec<Vec<Candidate>>;
+    fn finalize(&self, batch: &Batch) -> Vec<Vec<Candidate>> {
+        (0..batch.n_audio()).map(|audio| self.candidates(batch, audio)).collect()
+    }
 }
 
 /// Takes the most probable token, or at a temperature above 0 a random one by its probability.
@@ -59,21 +91,23 @@ pub trait TokenDecoder {
 pub struct GreedyDecoder {
     temperature: f64,
     eot: u32,
-    random: Pcg64Mcg,
+    /// Each piece of audio has its own, so that the others make no difference to it.
+    random: Vec<Pcg64Mcg>,
 }
 
 impl GreedyDecoder {
-    /// `seed` decides everything that is random.
-    pub fn new(temperature: f64, eot: u32, seed: u64) -> Self {
-        Self { temperature, eot, random: Pcg64Mcg::seed_from_u64(seed) }
+    /// `seeds`, one for each piece of audio, decide everything that is random.
+    pub fn new(temperature: f64, eot: u32, seeds: &[u64]) -> Self {
+        Self { temperature, eot, random: seeds.iter().map(|&seed| Pcg64Mcg::seed_from_u64(seed)).collect() }
     }
 
-    fn sample(&mut self, row: &[f32]) -> usize {
+    fn sample(&mut self, audio: usize, row: &[f32]) -> usize {
         let max = kernels::max(row);
-        let weight = |&x: &f32| (f64::from(x - max) / self.temperature).exp();
+        let temperature = self.temperature;
+        let weight = |&x: &f32| (f64::from(x - max) / temperature).exp();
         let total: f64 = row.iter().map(weight).sum();
         // 53 random bits: uniform in [0, 1).
-        let uniform = (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+        let uniform = (self.random[audio].next_u64() >> 11) as f64 / (1u64 << 53) as f64;
         let mut left = uniform * total;
         let mut last = 0;
         for (i, x) in row.iter().enumerate() {
@@ -99,13 +133,14 @@ fn argmax(row: &[f32]) -> usize {
 impl TokenDecoder for GreedyDecoder {
     fn update(&mut self, batch: &mut Batch, logits: &[f32], n_vocab: usize) -> Step {
         let mut completed = true;
-        let rows = batch.tokens.iter_mut().zip(&mut batch.sum_logprobs);
-        for ((tokens, sum_logprob), row) in rows.zip(logits.chunks_exact(n_vocab)) {
+        let n_group = batch.n_group;
+        let rows = batch.tokens.iter_mut().zip(&mut batch.sum_logprobs).enumerate();
+        for ((i, (tokens, sum_logprob)), row) in rows.zip(logits.chunks_exact(n_vocab)) {
             if tokens.last() == Some(&self.eot) {
                 tokens.push(self.eot);
                 continue;
             }
-            let token = if self.temperature == 0.0 { argmax(row) } else { self.sample(row) };
+            let token = if self.temperature == 0.0 { argmax(row) } else { self.sample(i / n_group, row) };
             *sum_logprob += f64::from(row[token] - kernels::log_sum_exp(row));
             tokens.push(token as u32);
             completed &= token as u32 == self.eot;
@@ -113,13 +148,19 @@ impl TokenDecoder for GreedyDecoder {
         Step { source_rows: None, completed }
     }
 
-    fn finalize(&mut self, batch: Batch) -> Vec<Vec<Candidate>> {
-        let Batch { tokens, sum_logprobs, n_group } = batch;
-        let candidates: Vec<Candidate> = tokens
-            .into_iter()
-            .zip(sum_logprobs)
-            .map(|(tokens, sum_logprob)| Candidate { tokens, sum_logprob })
-            .collect();
-        candidates.chunks(n_group).map(<[Candidate]>::to_vec).collect()
+    fn is_finished(&self, batch: &Batch, audio: usize) -> bool {
+        batch.tokens[batch.rows(audio)].iter().all(|tokens| tokens.last() == Some(&self.eot))
+    }
+
+    fn candidates(&self, batch: &Batch, audio: usize) -> Vec<Candidate> {
+        let of_row = |row: usize| Candidate {
+            tokens: batch.tokens[row].clone(),
+            sum_logprob: batch.sum_logprobs[row],
+        };
+        batch.rows(audio).map(of_row).collect()
+    }
+
+    fn keep(&mut self, audios: &[usize]) {
+        self.random = audios.iter().map(|&audio| self.random[audio].clone()).collect();
     }
 }

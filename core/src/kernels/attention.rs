@@ -3,10 +3,16 @@
 
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 
+use half::f16;
+
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, Simd, WIDTH};
 use super::tile::{Rows, sums};
 use super::{math, pool};
+
+mod few;
+
+use few::Element;
 
 /// Queries per block.
 const QUERIES: usize = 48;
@@ -17,36 +23,44 @@ const FEW: usize = 16;
 /// Multiplications below which threads are not worth their while.
 const LEAST: usize = 1 << 17;
 
-struct Attention {
+struct Attention<'a> {
     n_head: usize,
     causal: bool,
+    /// For each batch of queries the number of its keys and values; its own if not given.
+    batches: Option<&'a [usize]>,
+}
+
+impl Attention<'_> {
+    fn keys_of(&self, batch: usize) -> usize {
+        self.batches.map_or(batch, |batches| batches[batch])
+    }
 }
 
 /// A tensor with heads side by side, wherever its rows start and however far apart they are.
 #[derive(Clone, Copy)]
-struct Heads<'a> {
-    values: &'a [f32],
+struct Heads<'a, E> {
+    values: &'a [E],
     /// (batch, row) strides
     strides: (usize, usize),
 }
 
-impl<'a> Heads<'a> {
+impl<'a, E: Element> Heads<'a, E> {
     fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<(Self, (usize, usize, usize))> {
         let dims = layout.shape().dims3()?;
         let &[batch, row, 1] = layout.stride() else {
             bail!("attention: the last dimension is not contiguous: {layout:?}");
         };
-        let values = &storage.as_slice::<f32>()?[layout.start_offset()..];
+        let values = &storage.as_slice::<E>()?[layout.start_offset()..];
         Ok((Self { values, strides: (batch, row) }, dims))
     }
 
-    fn at(&self, batch: usize, row: usize, column: usize) -> Rows<'a> {
+    fn at(&self, batch: usize, row: usize, column: usize) -> Rows<'a, E> {
         let values = &self.values[batch * self.strides.0 + row * self.strides.1 + column..];
         Rows { values, stride: self.strides.1 }
     }
 }
 
-impl CustomOp3 for Attention {
+impl CustomOp3 for Attention<'_> {
     fn name(&self) -> &'static str {
         "attention"
     }
@@ -60,11 +74,30 @@ impl CustomOp3 for Attention {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (q, (b, t_q, n)) = Heads::new(s1, l1)?;
-        let (k, (b_k, t_k, n_k)) = Heads::new(s2, l2)?;
-        let (v, dims_v) = Heads::new(s3, l3)?;
+        match s2 {
+            CpuStorage::F16(_) => self.run::<f16>((s1, l1), (s2, l2), (s3, l3)),
+            _ => self.run::<f32>((s1, l1), (s2, l2), (s3, l3)),
+        }
+    }
+}
+
+impl Attention<'_> {
+    /// With keys and values of a type.
+    fn run<E: Element>(
+        &self,
+        (s1, l1): (&CpuStorage, &Layout),
+        (s2, l2): (&CpuStorage, &Layout),
+        (s3, l3): (&CpuStorage, &Layout),
+    ) -> Result<(CpuStorage, Shape)> {
+        let (q, (b, t_q, n)) = Heads::<f32>::new(s1, l1)?;
+        let (k, (b_k, t_k, n_k)) = Heads::<E>::new(s2, l2)?;
+        let (v, dims_v) = Heads::<E>::new(s3, l3)?;
         let n_head = self.n_head;
-        if (b_k, t_k, n_k) != (b, t_k, n) || dims_v != (b, t_k, n) || !n.is_multiple_of(n_head) {
+        let fit = match self.batches {
+            Some(batches) => batches.len() == b && batches.iter().all(|&batch| batch < b_k),
+            None => b_k == b,
+        };
+        if !fit || n_k != n || dims_v != (b_k, t_k, n) || !n.is_multiple_of(n_head) {
             bail!("attention: q {:?}, k {:?}, v {dims_v:?}", l1.shape(), l2.shape());
         }
         if t_k == 0 || (self.causal && t_k < t_q) {
@@ -79,14 +112,15 @@ impl CustomOp3 for Attention {
         if t_q <= FEW {
             let one = |scores: &mut [f32], task: usize| {
                 let (i, head) = (task / n_head, task % n_head);
-                let (k, v) = (k.at(i, 0, head * d), v.at(i, 0, head * d));
+                let keys = self.keys_of(i);
+                let (k, v) = (k.at(keys, 0, head * d), v.at(keys, 0, head * d));
                 for row in 0..t_q {
                     let q = &q.at(i, row, head * d).values[..d];
                     // SAFETY: tasks write disjoint places: their batches differ, or their columns do.
                     let out = unsafe {
                         std::slice::from_raw_parts_mut(shared.at((i * t_q + row) * n + head * d), d)
                     };
-                    one_query(&mut scores[..shape.visible(row)], q, k, v, out);
+                    E::one_query(&mut scores[..shape.visible(row)], q, k, v, out);
                 }
             };
             if b * t_q * t_k * n < LEAST {
@@ -101,7 +135,8 @@ impl CustomOp3 for Attention {
         let mut keys_values = vec![0f32; b * n_head * packed];
         pool::each_chunk(&mut keys_values, packed, |packed, task| {
             let (i, head) = (task / n_head, task % n_head);
-            pack(packed, k.at(i, 0, head * d), v.at(i, 0, head * d), shape);
+            let keys = self.keys_of(i);
+            pack(packed, k.at(keys, 0, head * d), v.at(keys, 0, head * d), shape);
         });
         let blocks = t_q.div_ceil(QUERIES);
         let scratch = MOST_ROWS * KEYS + QUERIES * d.next_multiple_of(WIDTH);
@@ -149,19 +184,24 @@ impl Sizes {
 }
 
 /// Scaled keys as (⌈t_k / 16⌉, d, 16), then values as (⌈d / 16⌉, t_k, 16). `out` holds zeros.
-fn pack(out: &mut [f32], k: Rows<'_>, v: Rows<'_>, s: Sizes) {
+fn pack<E: Element>(out: &mut [f32], k: Rows<'_, E>, v: Rows<'_, E>, s: Sizes) {
     let scale = (s.d as f32).sqrt().recip();
     let (keys, values) = out.split_at_mut(s.keys());
     for (j, panel) in keys.chunks_exact_mut(WIDTH * s.d).enumerate() {
         for column in 0..WIDTH.min(s.t_k - j * WIDTH) {
             let key = &k.values[(j * WIDTH + column) * k.stride..][..s.d];
-            panel[column..].iter_mut().step_by(WIDTH).zip(key).for_each(|(to, from)| *to = from * scale);
+            panel[column..]
+                .iter_mut()
+                .step_by(WIDTH)
+                .zip(key)
+                .for_each(|(to, from)| *to = from.number() * scale);
         }
     }
     for (j, panel) in values.chunks_exact_mut(WIDTH * s.t_k).enumerate() {
         let columns = WIDTH.min(s.d - j * WIDTH);
         for (row, to) in panel.chunks_exact_mut(WIDTH).enumerate() {
-            to[..columns].copy_from_slice(&v.values[row * v.stride + j * WIDTH..][..columns]);
+            let from = &v.values[row * v.stride + j * WIDTH..][..columns];
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = from.number());
         }
     }
 }
@@ -282,69 +322,35 @@ impl Tile<'_> {
     }
 }
 
-/// scores: (visible), q and out: (d)
-#[inline(always)]
-fn one_query_in<S: Simd>(scores: &mut [f32], q: &[f32], k: Rows<'_>, v: Rows<'_>, out: &mut [f32]) {
-    let scale = (q.len() as f32).sqrt().recip();
-    for (j, score) in scores.iter_mut().enumerate() {
-        *score = math::dot::<S>(q, &k.values[j * k.stride..][..q.len()]) * scale;
-    }
-    let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
-    math::softmax_step(scores, &mut max, &mut sum);
-    let scale = 1.0 / sum;
-    let (mut whole, rest) = out.as_chunks_mut::<WIDTH>();
-    let mut first = 0;
-    while !whole.is_empty() {
-        let values = Rows { values: &v.values[first..], stride: v.stride };
-        let n = match whole.len().min(S::CHAINS) {
-            4.. => weighted::<4, S>(scores, values, scale, whole),
-            2.. => weighted::<2, S>(scores, values, scale, whole),
-            _ => weighted::<1, S>(scores, values, scale, whole),
-        };
-        first += n * WIDTH;
-        whole = &mut whole[n..];
-    }
-    for (e, out) in rest.iter_mut().enumerate() {
-        let total: f32 = scores.iter().enumerate().map(|(j, p)| p * v.values[j * v.stride + first + e]).sum();
-        *out = total * scale;
-    }
-}
-
-/// The first `N` vectors of the sum of rows, each row by its score. -> `N`
-#[inline(always)]
-fn weighted<const N: usize, S: Simd>(
-    scores: &[f32],
-    v: Rows<'_>,
-    scale: f32,
-    out: &mut [[f32; WIDTH]],
-) -> usize {
-    let mut totals = [S::splat(0.0); N];
-    for (j, &p) in scores.iter().enumerate() {
-        let p = S::splat(p);
-        let row = v.values[j * v.stride..][..N * WIDTH].as_chunks().0;
-        for (total, x) in totals.iter_mut().zip(row) {
-            *total = S::mul_add(p, S::load(x), *total);
-        }
-    }
-    for (out, total) in out.iter_mut().zip(totals) {
-        S::store(S::mul(total, S::splat(scale)), out);
-    }
-    N
-}
-
-vectorised!(
-    fn one_query(scores: &mut [f32], q: &[f32], k: Rows<'_>, v: Rows<'_>, out: &mut [f32])
-        = one_query_in::<S>
-);
-
 /// Softmax attention. With `causal`, the last query sees all keys and each one before it one key less.
 ///
 /// q: (n_batch, t_q, n_state), k and v: (n_batch, t_k, n_state), heads side by side -> (n_batch, t_q, n_state)
+///
+/// On a CPU keys and values may be f16 where the queries are f32.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize, causal: bool) -> Result<Tensor> {
+    attention_of(q, k, v, n_head, causal, None)
+}
+
+/// The same where batch `i` of the queries looks at keys and values of number `batches[i]`, if they are given.
+pub(crate) fn attention_of(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    n_head: usize,
+    causal: bool,
+    batches: Option<&[usize]>,
+) -> Result<Tensor> {
     let (b, t_q, n) = q.dims3()?;
     let rows = |x: &Tensor| x.stride().last() == Some(&1);
-    if q.device().is_cpu() && q.dtype() == DType::F32 && rows(q) && rows(k) && rows(v) {
-        return q.apply_op3_no_bwd(k, v, &Attention { n_head, causal });
+    let kept = k.dtype() == v.dtype() && matches!(k.dtype(), DType::F32 | DType::F16);
+    if q.device().is_cpu() && q.dtype() == DType::F32 && kept && rows(q) && rows(k) && rows(v) {
+        return q.apply_op3_no_bwd(k, v, &Attention { n_head, causal, batches });
+    }
+    if let Some(batches) = batches {
+        let batches: Vec<u32> = batches.iter().map(|&batch| batch as u32).collect();
+        let batches = Tensor::new(batches, k.device())?;
+        let (k, v) = (k.index_select(&batches, 0)?, v.index_select(&batches, 0)?);
+        return attention_of(q, &k, &v, n_head, causal, None);
     }
     let t_k = k.dim(1)?;
     let heads = |x: &Tensor, t: usize| {

@@ -1,6 +1,6 @@
 //! Exponential and error function without branches, so that loops over them become vector code.
 
-use super::simd::{Simd, WIDTH};
+use super::simd::{Number, Simd, WIDTH};
 
 /// Rounds to the nearest integer when added and subtracted: 1.5 * 2^23.
 pub(super) const ROUND: f32 = 12_582_912.0;
@@ -124,15 +124,15 @@ pub(super) fn softmax_step(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32
 
 /// Scalar product.
 #[inline(always)]
-pub(super) fn dot<S: Simd>(a: &[f32], b: &[f32]) -> f32 {
+pub(super) fn dot<S: Simd, E: Number>(a: &[f32], b: &[E]) -> f32 {
     let n = a.len().min(b.len());
     let ((a, rest_a), (b, rest_b)) = (a[..n].as_chunks::<WIDTH>(), b[..n].as_chunks::<WIDTH>());
     let mut sums = [S::splat(0.0); 2];
     for (a, b) in a.chunks(2).zip(b.chunks(2)) {
         for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum = S::mul_add(S::load(a), S::load(b), *sum);
+            *sum = S::mul_add(S::load(a), E::vector::<S>(b), *sum);
         }
     }
-    let rest: f32 = rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum();
+    let rest: f32 = rest_a.iter().zip(rest_b).map(|(a, b)| a * b.number()).sum();
     S::sum(S::add(sums[0], sums[1])) + rest
 }

@@ -57,6 +57,37 @@ pub(super) trait Simd: Copy {
     }
 }
 
+/// A number of a type that becomes an f32.
+pub(super) trait Number: Copy {
+    fn number(self) -> f32;
+
+    fn vector<S: Simd>(from: &[Self; WIDTH]) -> S::V;
+}
+
+impl Number for f32 {
+    #[inline(always)]
+    fn number(self) -> f32 {
+        self
+    }
+
+    #[inline(always)]
+    fn vector<S: Simd>(from: &[Self; WIDTH]) -> S::V {
+        S::load(from)
+    }
+}
+
+impl Number for f16 {
+    #[inline(always)]
+    fn number(self) -> f32 {
+        self.to_f32()
+    }
+
+    #[inline(always)]
+    fn vector<S: Simd>(from: &[Self; WIDTH]) -> S::V {
+        S::of_f16(from)
+    }
+}
+
 /// Any processor; the compiler makes of it what it can.
 #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
 #[derive(Debug, Clone, Copy)]

@@ -17,8 +17,8 @@ pub(super) enum Then {
 
 /// Rows of a matrix: where they start and how far apart they are.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub values: &'a [f32],
+pub(super) struct Rows<'a, E = f32> {
+    pub values: &'a [E],
     pub stride: usize,
 }
 

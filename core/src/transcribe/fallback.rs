@@ -1,12 +1,13 @@
 //! The temperature ladder: a window is decoded at rising temperatures until its text can be believed.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use crate::decoding::{DecodingResult, DecodingTask};
 use crate::error::Result;
 use crate::model::{AudioFeatures, Model};
 use crate::observer::{Event, FallbackReason, Observer};
-use crate::options::{DecodingOptions, TranscribeOptions};
+use crate::options::{DecodingOptions, MOST_WINDOWS, TranscribeOptions};
 use crate::tokenizer::Tokenizer;
 use crate::vad::VadOptions;
 
@@ -53,7 +54,8 @@ pub fn options_at(options: &DecodingOptions, temperature: f64) -> DecodingOption
     options
 }
 
-/// Decodes one window; `None` if the observer stopped it.
+/// Decodes encoded windows together, each at the temperatures that it needs; `None` if the observer stopped it. `seeks` has
+/// where each of them starts. The observer is told the text of the first one that is being decoded.
 ///
 /// # Errors
 /// If the device fails.
@@ -62,32 +64,42 @@ pub fn decode_with_fallback(
     tokenizer: &Tokenizer,
     xa: &AudioFeatures,
     options: &TranscribeOptions,
-    seek: usize,
+    seeks: &[usize],
     observer: &mut dyn Observer,
-) -> Result<Option<DecodingResult>> {
-    let mut last = None;
+) -> Result<Option<Vec<DecodingResult>>> {
+    let mut results: Vec<Option<DecodingResult>> = vec![None; seeks.len()];
+    let mut open: Vec<usize> = (0..seeks.len()).collect();
+    let mut xa = Cow::Borrowed(xa);
     for (rung, &temperature) in options.temperatures.iter().enumerate() {
         let decode = options_at(&options.decode, temperature);
         let task = DecodingTask::new(model, tokenizer, &decode)?;
         // Random numbers follow from seed, place and rung alone, so no state has to be kept between windows.
-        let seed = mix(mix(options.seed ^ seek as u64) ^ rung as u64);
+        let seed = |&i: &usize| mix(mix(options.seed ^ seeks[i] as u64) ^ rung as u64);
+        let seeds: Vec<u64> = open.iter().map(seed).collect();
         let mut on_tokens = |tokens: &[u32]| -> ControlFlow<()> {
             observer.event(Event::Text { so_far: &tokenizer.decode(tokens) })
         };
-        let Some(mut results) = task.run(xa, seed, &mut on_tokens)? else { return Ok(None) };
-        let result = results.swap_remove(0);
-        match judge(options, &result) {
-            Verdict::Accept => return Ok(Some(result)),
-            Verdict::Retry(reason) => {
-                let is_last = rung + 1 == options.temperatures.len();
+        let Some(decoded) = task.run(&xa, &seeds, &mut on_tokens)? else { return Ok(None) };
+        let is_last = rung + 1 == options.temperatures.len();
+        let mut rejected = Vec::new();
+        for (i, result) in decoded.into_iter().enumerate() {
+            if let Verdict::Retry(reason) = judge(options, &result) {
                 if !is_last && observer.event(Event::Fallback { temperature, reason }).is_break() {
                     return Ok(None);
                 }
-                last = Some(result);
+                rejected.push(i);
             }
+            results[open[i]] = Some(result);
+        }
+        if rejected.is_empty() || is_last {
+            break;
+        }
+        if rejected.len() < open.len() {
+            xa = Cow::Owned(xa.select(&rejected)?);
+            open = rejected.into_iter().map(|i| open[i]).collect();
         }
     }
-    Ok(last)
+    Ok(results.into_iter().collect())
 }
 
 /// Spreads the bits of a number (the finaliser of splitmix64).
@@ -118,6 +130,22 @@ impl TranscribeOptions {
         }
         if self.vad.is_some() && self.clip_timestamps.iter().any(|t| *t > 0.0) {
             return bad("`vad` and `clip_timestamps` can't be given together".into());
+        }
+        if let Some(batch) = self.batch {
+            if !(1..=MOST_WINDOWS).contains(&batch) {
+                return bad(format!("`batch` must be 1 to {MOST_WINDOWS} windows, not {batch}"));
+            }
+            // Windows of a batch know nothing of each other.
+            let together = |name: &str| bad(format!("`batch` and `{name}` can't be given together"));
+            if self.condition_on_previous_text {
+                return together("condition_on_previous_text");
+            }
+            if self.hallucination_silence_threshold.is_some() {
+                return together("hallucination_silence_threshold");
+            }
+            if self.clip_timestamps.iter().any(|t| *t > 0.0) {
+                return together("clip_timestamps");
+            }
         }
         self.vad.as_ref().map_or(Ok(()), VadOptions::validate)
     }

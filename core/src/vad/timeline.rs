@@ -25,6 +25,11 @@ impl Timeline {
         (Waveform::new(left), Self { parts })
     }
 
+    /// Where each stretch begins and ends in what is left, in seconds.
+    pub fn parts(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.parts.iter().map(|(start, _, length)| (*start, start + length))
+    }
+
     /// The part that something at this time is in.
     fn part(&self, time: f64) -> Option<(f64, f64, f64)> {
         let after = self.parts.partition_point(|(start, ..)| *start <= time);

@@ -194,8 +194,9 @@ fn rows(
         (Processor::Gpu, DType::F16, Matrices::Blocks),
     ];
     let row = |(processor, dtype, kind): (Processor, DType, Matrices)| {
-        let usage =
-            Usage { processor, dtype, matrices: matrices(kind, processor, dtype), ..Usage::default() };
+        let integers = kind == Matrices::Blocks;
+        let matrices = matrices(kind, processor, dtype);
+        let usage = Usage { processor, dtype, matrices, integers, ..Usage::default() };
         let peak = |n_group, n_audio| estimate(dims, &Usage { n_group, n_audio, ..usage }).peak();
         Row {
             device: if processor == Processor::Cpu { "cpu" } else { "cuda" },

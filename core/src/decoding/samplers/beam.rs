@@ -58,12 +58,12 @@ impl BeamSearchDecoder {
 
 impl TokenDecoder for BeamSearchDecoder {
     fn update(&mut self, batch: &mut Batch, logits: &[f32], n_vocab: usize) -> Step {
-        let n_audio = batch.tokens.len() / self.beam_size;
+        let n_audio = batch.n_audio();
         self.finished.resize_with(n_audio, Vec::new);
         let mut next = Batch { n_group: batch.n_group, ..Batch::default() };
         let mut source_rows = Vec::with_capacity(batch.tokens.len());
         for audio in 0..n_audio {
-            let rows = audio * self.beam_size..(audio + 1) * self.beam_size;
+            let rows = batch.rows(audio);
             let mut kept = 0;
             for c in self.continuations(batch, rows, logits, n_vocab) {
                 if c.tokens.last() == Some(&self.eot) {
@@ -87,19 +87,25 @@ impl TokenDecoder for BeamSearchDecoder {
         Step { source_rows: Some(source_rows), completed }
     }
 
-    fn finalize(&mut self, batch: Batch) -> Vec<Vec<Candidate>> {
-        let mut finished = std::mem::take(&mut self.finished);
-        for (audio, candidates) in finished.iter_mut().enumerate() {
-            let mut rows: Vec<usize> = (audio * self.beam_size..(audio + 1) * self.beam_size).collect();
-            rows.sort_by(|&a, &b| batch.sum_logprobs[b].total_cmp(&batch.sum_logprobs[a]));
-            let missing = self.beam_size.saturating_sub(candidates.len());
-            for row in rows.into_iter().take(missing) {
-                let mut tokens = batch.tokens[row].clone();
-                tokens.push(self.eot);
-                candidates.push(Candidate { tokens, sum_logprob: batch.sum_logprobs[row] });
-            }
+    fn is_finished(&self, _batch: &Batch, audio: usize) -> bool {
+        self.finished[audio].len() >= self.max_candidates
+    }
+
+    fn candidates(&self, batch: &Batch, audio: usize) -> Vec<Candidate> {
+        let mut candidates = self.finished.get(audio).cloned().unwrap_or_default();
+        let mut rows: Vec<usize> = batch.rows(audio).collect();
+        rows.sort_by(|&a, &b| batch.sum_logprobs[b].total_cmp(&batch.sum_logprobs[a]));
+        let missing = self.beam_size.saturating_sub(candidates.len());
+        for row in rows.into_iter().take(missing) {
+            let mut tokens = batch.tokens[row].clone();
+            tokens.push(self.eot);
+            candidates.push(Candidate { tokens, sum_logprob: batch.sum_logprobs[row] });
         }
-        finished
+        candidates
+    }
+
+    fn keep(&mut self, audios: &[usize]) {
+        self.finished = audios.iter().map(|&audio| std::mem::take(&mut self.finished[audio])).collect();
     }
 }
 

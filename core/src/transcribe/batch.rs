@@ -1,0 +1,151 @@
+//! Windows decoded several at a time: stretches of speech, cut where it pauses, none of which needs to know what came before.
+//! Each goes through the whole ladder of temperatures, and what a window broke off in is heard again, as one by one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
+
+use super::{Transcriber, Transcription, Window, fallback, frames, segments};
+use crate::audio::N_FRAMES;
+use crate::decoding::DecodingResult;
+use crate::error::Result;
+use crate::model::AudioFeatures;
+use crate::observer::{Observer, Silent};
+use crate::options::TextOrTokens;
+use crate::timing::{self, WordOptions};
+use crate::transcript::Segment;
+use crate::vad::Timeline;
+
+/// A rest that is shorter than this many frames holds no word: so much is left around speech.
+const SHORTEST_REST: usize = 50;
+
+/// What is left to do, and what is done but has something undone before it.
+#[derive(Debug, Clone)]
+pub(super) struct Batches {
+    /// In the order of time.
+    left: VecDeque<Window>,
+    /// By where the window starts.
+    done: BTreeMap<usize, (DecodingResult, Vec<Segment>)>,
+}
+
+impl Batches {
+    /// As many stretches of speech to a window as there is room for.
+    pub(super) fn of(timeline: &Timeline, content_frames: usize) -> Self {
+        let mut left: VecDeque<Window> = VecDeque::new();
+        let mut from = 0;
+        for (_, end) in timeline.parts() {
+            let end = frames(end).min(content_frames);
+            match left.back_mut() {
+                Some(window) if end - window.seek <= N_FRAMES => window.segment_size = end - window.seek,
+                // Rounding may make the longest stretch longer than a window by a frame.
+                _ => left.push_back(Window { seek: from, segment_size: (end - from).min(N_FRAMES) }),
+            }
+            from = end;
+        }
+        left.retain(|window| window.segment_size > 0);
+        Self { left, done: BTreeMap::new() }
+    }
+
+    /// Gives what is done, and has nothing undone before it, to the run.
+    fn deliver(&mut self, run: &mut Transcription, observer: &mut dyn Observer) -> ControlFlow<()> {
+        let undone = self.left.front().map_or(usize::MAX, |window| window.seek);
+        while let Some(entry) = self.done.first_entry().filter(|entry| *entry.key() < undone) {
+            let (result, new) = entry.remove();
+            run.last_speech_timestamp = segments::end_of(&new).unwrap_or(run.last_speech_timestamp);
+            run.add(new, &result, observer)?;
+        }
+        run.seek = undone.min(run.mel.content_frames());
+        ControlFlow::Continue(())
+    }
+
+    /// Gives the run all that was done before it was stopped.
+    pub(super) fn finish(mut self, run: &mut Transcription) {
+        self.left.clear();
+        let _ = self.deliver(run, &mut Silent);
+    }
+
+    /// End of the last word or segment before this frame, in seconds.
+    fn heard_before(&self, run: &Transcription, seek: usize) -> f64 {
+        let before = self.done.range(..seek).next_back();
+        before.and_then(|(_, (_, new))| segments::end_of(new)).unwrap_or(run.last_speech_timestamp)
+    }
+}
+
+impl Transcriber {
+    /// Decodes the next windows together; `Break` when nothing is left or the observer stopped.
+    pub(super) fn next_batch(
+        &self,
+        run: &mut Transcription,
+        batches: &mut Batches,
+        observer: &mut dyn Observer,
+    ) -> Result<ControlFlow<()>> {
+        let n = run.options.batch.unwrap_or(1).min(batches.left.len());
+        let windows: Vec<Window> = batches.left.range(..n).copied().collect();
+        if windows.is_empty() {
+            return Ok(ControlFlow::Break(()));
+        }
+        let mel = windows.iter().flat_map(|window| run.mel.window(window.seek, window.segment_size));
+        let xa = self.encode(mel.collect(), n)?;
+        run.options.decode.prompt = Some(TextOrTokens::Tokens(run.tokens[..run.initial_prompt_len].to_vec()));
+        let seeks: Vec<usize> = windows.iter().map(|window| window.seek).collect();
+        let decoded = fallback::decode_with_fallback(
+            self.model(),
+            &self.tokenizer,
+            &xa,
+            &run.options,
+            &seeks,
+            observer,
+        )?;
+        let Some(decoded) = decoded else { return Ok(ControlFlow::Break(())) };
+        batches.left.drain(..n);
+        let mut rests = Vec::new();
+        for (i, (&window, result)) in windows.iter().zip(decoded).enumerate() {
+            if fallback::is_silence(&run.options, &result) {
+                batches.done.insert(window.seek, (result, Vec::new()));
+                continue;
+            }
+            let heard_before = batches.heard_before(run, window.seek);
+            let (new, rest) = self.heard(run, window, &result, &xa, i, heard_before)?;
+            rests.extend(rest);
+            batches.done.insert(window.seek, (result, new));
+        }
+        rests.into_iter().rev().for_each(|rest| batches.left.push_front(rest));
+        if batches.deliver(run, observer).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok(run.report(observer))
+    }
+
+    /// The segments of window `i` of a batch, and what is to be heard again.
+    fn heard(
+        &self,
+        run: &Transcription,
+        window: Window,
+        result: &DecodingResult,
+        xa: &AudioFeatures,
+        i: usize,
+        heard_before: f64,
+    ) -> Result<(Vec<Segment>, Option<Window>)> {
+        let split = segments::split_by_timestamps(&self.tokenizer, window, result);
+        let (mut new, mut seek) = (split.segments, split.seek);
+        let end = window.seek + window.segment_size;
+        if run.options.word_timestamps {
+            let words = WordOptions {
+                language: &run.language,
+                task: run.options.decode.task,
+                prepend_punctuations: &run.options.prepend_punctuations,
+                append_punctuations: &run.options.append_punctuations,
+                last_speech_timestamp: heard_before,
+            };
+            let (model, size) = (self.model(), window.segment_size);
+            timing::add_word_timestamps(&mut new, model, &self.tokenizer, &xa.select(&[i])?, size, &words)?;
+            if let Some(last) =
+                segments::end_of(&new).filter(|&last| last > window.time_offset() && seek < end)
+            {
+                seek = frames(last);
+            }
+        }
+        let rest = (seek > window.seek && seek + SHORTEST_REST <= end)
+            .then(|| Window { seek, segment_size: end - seek });
+        Ok((new, rest))
+    }
+}

@@ -1,0 +1,148 @@
+//! Windows decoded several at a time: what is said depends neither on how many there are at once nor on the others.
+
+use std::ops::ControlFlow;
+
+use candle_core::Device;
+use candle_whisper::load::{ModelFiles, Numbers, load_files};
+use candle_whisper_core::audio::SAMPLE_RATE;
+use candle_whisper_core::observer::{Event, Silent};
+use candle_whisper_core::options::{DecodingOptions, TranscribeOptions};
+use candle_whisper_core::transcript::{Segment, Transcript};
+use candle_whisper_core::{Transcriber, Waveform, media};
+
+use crate::data::tests;
+
+fn bundled() -> Transcriber {
+    let files = ModelFiles::in_folder(&tests().join("../native/models/tiny.en")).unwrap();
+    load_files(&files, &Device::Cpu, Numbers::default()).unwrap()
+}
+
+fn clip(name: &str) -> Waveform {
+    media::decode(std::fs::File::open(tests().join("data").join(name)).unwrap(), None).unwrap()
+}
+
+/// Three times the sentence and 72 s of others, with silence before and between them: five windows at least.
+fn recording() -> Waveform {
+    let (jfk, long) = (clip("jfk.flac"), clip("long-72s.flac"));
+    let silence = vec![0f32; 4 * SAMPLE_RATE];
+    let parts = [&jfk, &long, &jfk, &jfk].map(|part| [&silence, part.samples()].concat());
+    Waveform::new(parts.concat())
+}
+
+fn options(batch: usize) -> TranscribeOptions {
+    TranscribeOptions {
+        batch: Some(batch),
+        condition_on_previous_text: false,
+        ..TranscribeOptions::default()
+    }
+}
+
+fn texts(transcript: &Transcript) -> Vec<&str> {
+    transcript.segments.iter().map(|segment| segment.text.as_str()).collect()
+}
+
+#[test]
+fn any_number_at_once_says_the_same() {
+    let (transcriber, audio) = (bundled(), recording());
+    let greedy = |_: &mut TranscribeOptions| {};
+    let words = |o: &mut TranscribeOptions| o.word_timestamps = true;
+    let beams = |o: &mut TranscribeOptions| o.decode.beam_size = Some(3);
+    // No decoding is good enough, so that every window goes up the whole ladder, with random numbers of its own.
+    let ladder = |o: &mut TranscribeOptions| {
+        (o.temperatures, o.logprob_threshold) = (vec![0.0, 0.3, 0.6], Some(0.0));
+        o.no_speech_threshold = None;
+        o.decode.best_of = Some(2);
+    };
+    let prompted = |o: &mut TranscribeOptions| o.initial_prompt = Some("Mr. Hale speaks of the poor.".into());
+    let modes: [(&str, &dyn Fn(&mut TranscribeOptions)); 5] = [
+        ("greedy", &greedy),
+        ("words", &words),
+        ("beams", &beams),
+        ("ladder", &ladder),
+        ("prompt", &prompted),
+    ];
+    for (name, change) in modes {
+        let run = |batch| {
+            let mut options = options(batch);
+            change(&mut options);
+            transcriber.run(&audio, options, &mut Silent).unwrap()
+        };
+        let alone = run(1);
+        let found = alone.text.matches("not what your country can do for you").count();
+        assert!(found == 3 || name == "ladder", "{name}: {}", alone.text);
+        let together = run(4);
+        assert_eq!(texts(&alone), texts(&together), "{name}");
+        for (a, b) in alone.segments.iter().zip(&together.segments) {
+            assert!((a.start - b.start).abs() < 0.05 && (a.end - b.end).abs() < 0.05, "{name}: {a:?} {b:?}");
+            assert_eq!((a.id, a.seek, a.temperature), (b.id, b.seek, b.temperature), "{name}");
+        }
+    }
+}
+
+#[test]
+fn times_are_the_recordings_and_in_their_order() {
+    let mut words = options(4);
+    words.word_timestamps = true;
+    let transcript = bundled().run(&recording(), words, &mut Silent).unwrap();
+    let words: Vec<_> =
+        transcript.segments.iter().flat_map(|s| s.words.clone().unwrap_or_default()).collect();
+    assert!(words.windows(2).all(|pair| pair[0].start <= pair[1].start + 1e-9), "{words:?}");
+    let fellow: Vec<f64> =
+        words.iter().filter(|word| word.word.trim() == "fellow").map(|word| word.start).collect();
+    // In the clip alone it begins at 1.1 s; before its second time are two silences, the clip and the long one.
+    let silence = 4.0;
+    for (found, before) in
+        fellow.iter().zip([0.0, 11.0 + 72.25 + 2.0 * silence, 22.0 + 72.25 + 3.0 * silence])
+    {
+        assert!((found - (before + silence + 1.1)).abs() < 0.5, "{found} after {before}");
+    }
+    assert_eq!(fellow.len(), 3);
+}
+
+#[test]
+fn whoever_stops_it_keeps_what_is_done() {
+    let transcriber = bundled();
+    let audio = recording();
+    let mut heard: Vec<Segment> = Vec::new();
+    let mut observer = |event: Event<'_>| match event {
+        Event::Segment(segment) => {
+            heard.push(segment.clone());
+            if heard.len() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+        _ => ControlFlow::Continue(()),
+    };
+    let stopped = transcriber.run(&audio, options(2), &mut observer).unwrap();
+    let whole = transcriber.run(&audio, options(2), &mut Silent).unwrap();
+    assert!(stopped.segments.len() >= 2 && stopped.segments.len() < whole.segments.len());
+    assert_eq!(texts(&stopped), texts(&whole)[..stopped.segments.len()]);
+    assert_eq!(heard[..2], whole.segments[..2]);
+}
+
+#[test]
+fn silence_has_no_words_and_what_does_not_go_together_is_said() {
+    let transcriber = bundled();
+    let silent = transcriber.run(&clip("nonspeech-silence-10s.flac"), options(8), &mut Silent).unwrap();
+    assert_eq!((silent.text.as_str(), silent.segments.len()), ("", 0));
+    let refused = |change: fn(&mut TranscribeOptions)| {
+        let mut options = options(4);
+        change(&mut options);
+        transcriber.run(&Waveform::new(vec![0.0; 16_000]), options, &mut Silent).unwrap_err().to_string()
+    };
+    assert!(refused(|o| o.batch = Some(0)).contains("`batch` must be 1 to 256 windows, not 0"));
+    for (name, words) in [
+        ("condition_on_previous_text", refused(|o| o.condition_on_previous_text = true)),
+        ("clip_timestamps", refused(|o| o.clip_timestamps = vec![1.0, 2.0])),
+        (
+            "hallucination_silence_threshold",
+            refused(|o| {
+                (o.word_timestamps, o.hallucination_silence_threshold) = (true, Some(2.0));
+            }),
+        ),
+    ] {
+        assert!(words.contains(&format!("`batch` and `{name}` can't be given together")), "{words}");
+    }
+    // What a window's decoding refuses is refused here too.
+    let both = DecodingOptions { beam_size: Some(2), patience: Some(-1.0), ..DecodingOptions::default() };
+    let options = TranscribeOptions { decode: both, ..options(2) };
+    assert!(transcriber.run(&clip("jfk.flac"), options, &mut Silent).is_err());
+}
