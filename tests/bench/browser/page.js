@@ -9,9 +9,9 @@ async function samples(clip) {
 
 /** Each of them: load(threads) -> {run(audio) -> text, end()} */
 const PROGRAMS = {
-  async ours(model, threads) {
+  async ours({ dtype, ...model }, threads) {
     const { CandleWhisper } = await import("/pkg/candle-whisper.js");
-    const whisper = await CandleWhisper.load({ model, threads, cache: false });
+    const whisper = await CandleWhisper.load({ model, threads, dtype, cache: false });
     const run = async (audio) => {
       for await (const event of whisper.transcribe(audio, { temperature: 0 })) if (event.type === "done") return event.transcript.text;
     };
@@ -27,6 +27,26 @@ const PROGRAMS = {
     });
     await ask({ dtype, threads });
     return { run: (audio) => ask({ audio }), end: () => worker.terminate() };
+  },
+
+  /** whisper.cpp as @remotion/whisper-web builds it and uses it; it reads the model anew for each recording. */
+  async whispercpp(model, threads) {
+    const { default: createModule } = await import("/whispercpp/main.js");
+    let heard;
+    const print = (line) => heard(line);
+    const module = await createModule({ print, printErr: print });
+    module.FS_createDataFile("/", "model.bin", new Uint8Array(await (await fetch(model)).arrayBuffer()), true, true);
+    const run = (audio) => new Promise((resolve) => {
+      const start = () => module.full_default("model.bin", audio, "tiny.en", "en", threads, false);
+      heard = (line) => {
+        const [, kind, json] = /^remotion_(final|busy):(.*)/s.exec(line) ?? [];
+        if (kind === "final") resolve(JSON.parse(json).transcription.map(({ text }) => text).join(""));
+        // It has said its last word, and is not yet done.
+        if (kind === "busy") setTimeout(start, 10);
+      };
+      start();
+    });
+    return { run, end: () => {} };
   },
 };
 
