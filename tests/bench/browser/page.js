@@ -29,23 +29,19 @@ const PROGRAMS = {
     return { run: (audio) => ask({ audio }), end: () => worker.terminate() };
   },
 
-  /** whisper.cpp as @remotion/whisper-web builds it and uses it; it reads the model anew for each recording. */
+  /** whisper.cpp as @remotion/whisper-web builds it and uses it: a new instance for each recording. */
   async whispercpp(model, threads) {
     const { default: createModule } = await import("/whispercpp/main.js");
-    let heard;
-    const print = (line) => heard(line);
-    const module = await createModule({ print, printErr: print });
-    module.FS_createDataFile("/", "model.bin", new Uint8Array(await (await fetch(model)).arrayBuffer()), true, true);
-    const run = (audio) => new Promise((resolve) => {
-      const start = () => module.full_default("model.bin", audio, "tiny.en", "en", threads, false);
-      heard = (line) => {
-        const [, kind, json] = /^remotion_(final|busy):(.*)/s.exec(line) ?? [];
-        if (kind === "final") resolve(JSON.parse(json).transcription.map(({ text }) => text).join(""));
-        // It has said its last word, and is not yet done.
-        if (kind === "busy") setTimeout(start, 10);
-      };
-      start();
-    });
+    const weights = new Uint8Array(await (await fetch(model)).arrayBuffer());
+    const run = async (audio) => {
+      let done;
+      const finished = new Promise((resolve) => (done = resolve));
+      const print = (line) => line.startsWith("remotion_final:") && done(JSON.parse(line.slice("remotion_final:".length)));
+      const module = await createModule({ print, printErr: print });
+      module.FS_createDataFile("/", "model.bin", weights, true, true);
+      module.full_default("model.bin", audio, "tiny.en", "en", threads, false);
+      return (await finished).transcription.map(({ text }) => text).join("");
+    };
     return { run, end: () => {} };
   },
 };
