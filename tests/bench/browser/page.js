@@ -9,9 +9,9 @@ async function samples(clip) {
 
 /** Each of them: load(threads) -> {run(audio) -> text, end()} */
 const PROGRAMS = {
-  async ours(model, threads) {
+  async ours({ dtype, ...model }, threads) {
     const { CandleWhisper } = await import("/pkg/candle-whisper.js");
-    const whisper = await CandleWhisper.load({ model, threads, cache: false });
+    const whisper = await CandleWhisper.load({ model, threads, dtype, cache: false });
     const run = async (audio) => {
       for await (const event of whisper.transcribe(audio, { temperature: 0 })) if (event.type === "done") return event.transcript.text;
     };
@@ -27,6 +27,22 @@ const PROGRAMS = {
     });
     await ask({ dtype, threads });
     return { run: (audio) => ask({ audio }), end: () => worker.terminate() };
+  },
+
+  /** whisper.cpp as @remotion/whisper-web builds it and uses it: a new instance for each recording. */
+  async whispercpp(model, threads) {
+    const { default: createModule } = await import("/whispercpp/main.js");
+    const weights = new Uint8Array(await (await fetch(model)).arrayBuffer());
+    const run = async (audio) => {
+      let done;
+      const finished = new Promise((resolve) => (done = resolve));
+      const print = (line) => line.startsWith("remotion_final:") && done(JSON.parse(line.slice("remotion_final:".length)));
+      const module = await createModule({ print, printErr: print });
+      module.FS_createDataFile("/", "model.bin", weights, true, true);
+      module.full_default("model.bin", audio, "tiny.en", "en", threads, false);
+      return (await finished).transcription.map(({ text }) => text).join("");
+    };
+    return { run, end: () => {} };
   },
 };
 

@@ -1,9 +1,10 @@
-// node tests/bench/browser/run.mjs --onnx FOLDER [--turns 3] [--threads 1,2] [--warm 2] [--only NAME,...] [--clip tests/data/jfk.flac]
+// node tests/bench/browser/run.mjs --onnx FOLDER --ggml FOLDER [--turns 3] [--threads 1,2] [--warm 2] [--only NAME,...] [--clip tests/data/jfk.flac]
 //
-// The package beside transformers.js (wasm back end) in the same Chromium: same clip, same weights (tiny.en), greedy with
-// timestamps, each in a worker. Every turn runs all programs one after the other, each in a browser of its own, so that a busy
-// machine is busy for all of them. Printed is a table of medians; each run is a line of tests/bench/results/browser-MACHINE-DATE.csv.
-// Before: web/build.sh, `npm ci --ignore-scripts` here, and FOLDER/tiny.en by export-onnx.
+// The package beside transformers.js (wasm back end) and whisper.cpp (@remotion/whisper-web) in the same Chromium: same clip, same
+// weights (tiny.en), greedy with timestamps, each off the page's own thread. Every turn runs all programs one after the other,
+// each in a browser of its own, so that a busy machine is busy for all of them. Printed is a table of medians; each run is a line of tests/bench/results/browser-MACHINE-DATE.csv.
+// Before: web/build.sh, `npm ci --ignore-scripts` here, tiny.en in the first FOLDER by export-onnx, and in the second by
+// tests/tools/write-model ggml-f16 tests/models/tiny.en FOLDER/ggml-tiny.en-f16.bin, and the same with q8_0.
 
 import { appendFileSync, createReadStream, existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
@@ -17,7 +18,7 @@ import { chromium } from "playwright-core";
 const here = fileURLToPath(new URL(".", import.meta.url));
 const root = join(here, "../../..");
 const { values: given } = parseArgs({ options: {
-  onnx: { type: "string" }, turns: { type: "string", default: "3" }, threads: { type: "string", default: "1,2" }, only: { type: "string" },
+  onnx: { type: "string" }, ggml: { type: "string" }, turns: { type: "string", default: "3" }, threads: { type: "string", default: "1,2" }, only: { type: "string" },
   warm: { type: "string", default: "2" }, clip: { type: "string", default: "tests/data/jfk.flac" },
 } });
 
@@ -25,15 +26,19 @@ const file = (name) => ({ config: `${name}/config.json`, generation_config: `${n
 const PROGRAMS = [
   { name: "candle-whisper, f16 weights", program: "ours", argument: { ...file("/models/tiny.en"), weights: "/models/tiny.en/model.safetensors" } },
   { name: "candle-whisper, bundled", program: "ours", argument: { ...file("/bundled/tiny.en"), weights: "/bundled/tiny.en/model.gguf" } },
+  { name: "candle-whisper, quantised", program: "ours", argument: { ...file("/bundled/tiny.en"), weights: "/bundled/tiny.en/model.gguf", dtype: "quantised" } },
   { name: "transformers.js fp32", program: "transformers", argument: "fp32" },
   { name: "transformers.js q8", program: "transformers", argument: "q8" },
+  { name: "whisper.cpp f16", program: "whispercpp", argument: "/ggml/ggml-tiny.en-f16.bin" },
+  { name: "whisper.cpp q8_0", program: "whispercpp", argument: "/ggml/ggml-tiny.en-q8_0.bin" },
 ].filter(({ name }) => !given.only || given.only.split(",").some((part) => name.includes(part)));
 
 /** What is served, by the start of its address. */
 const FOLDERS = {
   "/pkg/": join(root, "web/pkg"), "/models/": join(root, "tests/models"), "/bundled/": join(root, "native/models"),
   "/transformers/": join(here, "node_modules/@huggingface/transformers/dist"), "/ort/": join(here, "node_modules/onnxruntime-web/dist"),
-  "/onnx/": resolve(given.onnx ?? join(here, "onnx")), "/clip/": resolve(root, given.clip, ".."), "/": here,
+  "/whispercpp/": join(here, "node_modules/@remotion/whisper-web"),
+  "/ggml/": resolve(given.ggml ?? join(here, "ggml")), "/onnx/": resolve(given.onnx ?? join(here, "onnx")), "/clip/": resolve(root, given.clip, ".."), "/": here,
 };
 const TYPES = { ".js": "text/javascript", ".mjs": "text/javascript", ".json": "application/json", ".wasm": "application/wasm", ".html": "text/html" };
 
@@ -48,7 +53,7 @@ const server = createServer((request, response) => {
   const found = join(FOLDERS[prefix], path.slice(prefix.length));
   if (!existsSync(found)) return response.writeHead(404, headers).end();
   const { size } = statSync(found);
-  if (["/models/", "/bundled/", "/onnx/"].includes(prefix)) sent.model += size;
+  if (["/models/", "/bundled/", "/onnx/", "/ggml/"].includes(prefix)) sent.model += size;
   else if (prefix !== "/clip/" && prefix !== "/") sent.program += size;
   response.writeHead(200, { ...headers, "content-type": TYPES[extname(found)] ?? "application/octet-stream", "content-length": size });
   createReadStream(found).pipe(response);
