@@ -37,6 +37,8 @@ fn options(batch: usize) -> TranscribeOptions {
     }
 }
 
+type Change = fn(&mut TranscribeOptions);
+
 fn texts(transcript: &Transcript) -> Vec<&str> {
     transcript.segments.iter().map(|segment| segment.text.as_str()).collect()
 }
@@ -44,23 +46,19 @@ fn texts(transcript: &Transcript) -> Vec<&str> {
 #[test]
 fn any_number_at_once_says_the_same() {
     let (transcriber, audio) = (bundled(), recording());
-    let greedy = |_: &mut TranscribeOptions| {};
-    let words = |o: &mut TranscribeOptions| o.word_timestamps = true;
-    let beams = |o: &mut TranscribeOptions| o.decode.beam_size = Some(3);
+    let greedy: Change = |_: &mut TranscribeOptions| {};
+    let words: Change = |o: &mut TranscribeOptions| o.word_timestamps = true;
+    let beams: Change = |o: &mut TranscribeOptions| o.decode.beam_size = Some(3);
     // No decoding is good enough, so that every window goes up the whole ladder, with random numbers of its own.
-    let ladder = |o: &mut TranscribeOptions| {
+    let ladder: Change = |o: &mut TranscribeOptions| {
         (o.temperatures, o.logprob_threshold) = (vec![0.0, 0.3, 0.6], Some(0.0));
         o.no_speech_threshold = None;
         o.decode.best_of = Some(2);
     };
-    let prompted = |o: &mut TranscribeOptions| o.initial_prompt = Some("Mr. Hale speaks of the poor.".into());
-    let modes: [(&str, &dyn Fn(&mut TranscribeOptions)); 5] = [
-        ("greedy", &greedy),
-        ("words", &words),
-        ("beams", &beams),
-        ("ladder", &ladder),
-        ("prompt", &prompted),
-    ];
+    let prompted: Change =
+        |o: &mut TranscribeOptions| o.initial_prompt = Some("Mr. Hale speaks of the poor.".into());
+    let modes: [(&str, Change); 5] =
+        [("greedy", greedy), ("words", words), ("beams", beams), ("ladder", ladder), ("prompt", prompted)];
     for (name, change) in modes {
         let run = |batch| {
             let mut options = options(batch);
