@@ -30,8 +30,10 @@ macro_rules! vectorised {
                     unsafe { $body($($arg),*) }
                 }
                 match $crate::kernels::level::level() {
-                    // SAFETY: the processor has what the function needs.
-                    $crate::kernels::Level::Avx512 => return unsafe { widest($($arg),*) },
+                    $crate::kernels::Level::Avx512 | $crate::kernels::Level::Vnni => {
+                        // SAFETY: the processor has what the function needs.
+                        return unsafe { widest($($arg),*) };
+                    }
                     // SAFETY: as above.
                     $crate::kernels::Level::Avx2 => return unsafe { wide($($arg),*) },
                     $crate::kernels::Level::Plain => {}

@@ -1,4 +1,4 @@
-//! `cargo run --release --example steps -- MODEL_FOLDER [THREADS [f32|quantised [plain|avx2|avx512]]]`: CPU and wall time of each part
+//! `cargo run --release --example steps -- MODEL_FOLDER [THREADS [f32|quantised [plain|avx2|avx512|vnni]]]`: CPU and wall time of each part
 //! of a window, best of some turns, of a decoded token at several positions, which must not grow with the position, and
 //! of the encoder's kernels, with the instructions named or all that the processor has.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
@@ -53,7 +53,8 @@ fn main() -> anyhow::Result<()> {
         Some("plain") => kernels::limit(Level::Plain),
         Some("avx2") => kernels::limit(Level::Avx2),
         Some("avx512") => kernels::limit(Level::Avx512),
-        Some(other) => anyhow::bail!("`{other}` is none of plain, avx2 and avx512"),
+        Some("vnni") => kernels::limit(Level::Vnni),
+        Some(other) => anyhow::bail!("`{other}` is none of plain, avx2, avx512 and vnni"),
     };
     println!("{level:?}");
     let request =

@@ -2,7 +2,11 @@
 //! 32 bits, with one scale for each block of the matrix and one for each row of `x`. Twice as fast as in floats, where
 //! an instruction multiplies sixteen pairs.
 
+#[cfg(target_arch = "x86_64")]
+use super::level::{Level, level};
 use super::shared::SharedOut;
+#[cfg(target_arch = "x86_64")]
+use super::simd::Avx512;
 use super::simd::{Simd, WIDTH};
 use super::store::{Blocks, LONGEST_BLOCK, PAIRED};
 use super::tile::{End, Place, Rows, finish};
@@ -146,7 +150,26 @@ unsafe fn piece_in<S: Simd>(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out
 vectorised! {
     /// # Safety
     /// As [`piece_in`].
-    pub(super) unsafe fn piece(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) = piece_in::<S>
+    unsafe fn piece_of_any(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) = piece_in::<S>
+}
+
+/// # Safety
+/// As [`piece_in`].
+pub(super) unsafe fn piece(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c")]
+        unsafe fn vnni(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) {
+            // SAFETY: by this function's contract.
+            unsafe { piece_in::<Avx512<true>>(w, job, out, out_stride) }
+        }
+        if level() == Level::Vnni {
+            // SAFETY: by this function's contract; the processor has what the function needs.
+            return unsafe { vnni(w, job, out, out_stride) };
+        }
+    }
+    // SAFETY: by this function's contract.
+    unsafe { piece_of_any(w, job, out, out_stride) }
 }
 
 /// Some steps of a panel.

@@ -12,6 +12,8 @@ pub enum Level {
     Avx2,
     /// AVX-512 F and BW besides.
     Avx512,
+    /// AVX-512 VNNI besides, which products of integers use.
+    Vnni,
 }
 
 /// 0 before it is known.
@@ -21,10 +23,11 @@ static LEVEL: AtomicU8 = AtomicU8::new(0);
 #[inline]
 pub fn level() -> Level {
     match LEVEL.load(Ordering::Relaxed) {
-        0 => limit(Level::Avx512),
+        0 => limit(Level::Vnni),
         1 => Level::Plain,
         2 => Level::Avx2,
-        _ => Level::Avx512,
+        3 => Level::Avx512,
+        _ => Level::Vnni,
     }
 }
 
@@ -40,7 +43,11 @@ fn detected() -> Level {
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
     {
         let widest = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-        return if widest { Level::Avx512 } else { Level::Avx2 };
+        return match widest {
+            true if is_x86_feature_detected!("avx512vnni") => Level::Vnni,
+            true => Level::Avx512,
+            false => Level::Avx2,
+        };
     }
     Level::Plain
 }

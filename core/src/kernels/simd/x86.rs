@@ -135,11 +135,11 @@ impl Simd for Avx2 {
     }
 }
 
-/// The same with AVX-512.
+/// The same with AVX-512; with `VNNI`, products of integers are added up by the instruction that makes them.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Avx512;
+pub(in super::super) struct Avx512<const VNNI: bool = false>;
 
-impl Simd for Avx512 {
+impl<const VNNI: bool> Simd for Avx512<VNNI> {
     type V = __m512;
     const ROWS: usize = 12;
     const CHAINS: usize = 4;
@@ -219,7 +219,14 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn add_products(sums: Self::Sums, x: [i16; 2], w: Self::Pairs) -> Self::Sums {
         // SAFETY: above.
-        unsafe { _mm512_add_epi32(sums, _mm512_madd_epi16(_mm512_set1_epi32(joined(x)), w)) }
+        unsafe {
+            let x = _mm512_set1_epi32(joined(x));
+            if VNNI {
+                _mm512_dpwssd_epi32(sums, x, w)
+            } else {
+                _mm512_add_epi32(sums, _mm512_madd_epi16(x, w))
+            }
+        }
     }
 
     #[inline(always)]
