@@ -40,6 +40,11 @@ describe("recordings come in", () => {
     await page.fill("#url", `${site.url}example/jfk.flac?x`);
     await page.click("#link button");
     await reach(page, "jfk.flac", "done");
+    // What a link is called may have a per cent sign that stands for itself.
+    await page.route("**/100%.flac", (route) => route.fulfill({ path: JFK }));
+    await page.fill("#url", `${site.url}100%.flac`);
+    await page.click("#link button");
+    await reach(page, "100%.flac", "done");
   });
 
   test("a_link_that_fails_says_what_can_be_done", async () => {
