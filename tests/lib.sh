@@ -106,7 +106,7 @@ page_tests() {
   need chromium chromium --version
   npm ci --prefix tests/web/page --no-audit --no-fund --ignore-scripts --silent
   cd tests/web/page
-  or_again node --test --test-concurrency=2 --test-reporter=spec page.test.mjs quiet.test.mjs
+  or_again node --test --test-concurrency=2 --test-reporter=spec page.test.mjs settings.test.mjs quiet.test.mjs
   or_again node --test --test-reporter=spec real.mjs
 }
 

@@ -17,7 +17,9 @@ class Engine extends EventTarget {
   note = "";
   /** @type {any} a name, or the files of a model: what `get` gives from now on */
   model = null;
-  /** @type {any} what is loaded, or being loaded */
+  /** What its products are of, as the library's `dtype` has it. @type {"f32" | "quantised"} */
+  dtype = "f32";
+  /** @type {{model: any, dtype: string} | null} what is loaded, or being loaded */
   #held = null;
   /** @type {Promise<any> | null} */
   #loading = null;
@@ -35,9 +37,10 @@ class Engine extends EventTarget {
 
   /** The wanted model, loaded; the load is shared by all who ask meanwhile. @returns {Promise<any>} */
   get() {
-    if (this.#held !== this.model) this.drop();
+    const { model, dtype } = this;
+    if (this.#held?.model !== model || this.#held?.dtype !== dtype) this.drop();
     if (this.whisper) return Promise.resolve(this.whisper);
-    this.#held = this.model;
+    this.#held = { model, dtype };
     this.#loading ??= this.#load(this.#abort.signal);
     return this.#loading;
   }
@@ -57,7 +60,7 @@ class Engine extends EventTarget {
     };
     try {
       const library = await this.open();
-      const whisper = await library.load({ model: this.model, onProgress, signal });
+      const whisper = await library.load({ model: this.model, dtype: this.dtype, onProgress, signal });
       if (signal.aborted) {
         whisper.dispose();
         throw failure("aborted");

@@ -24,6 +24,17 @@ async function fetchRecording(url, name) {
   }
 }
 
+/** @param {URL} url */
+function nameOf(url) {
+  const last = url.pathname.split("/").pop() || url.host;
+  try {
+    return decodeURIComponent(last);
+  } catch {
+    // A per cent sign that stands for itself.
+    return last;
+  }
+}
+
 function link() {
   const form = /** @type {HTMLFormElement} */ ($("#link"));
   const [input, button] = [$("#url"), $("button", form)];
@@ -32,8 +43,7 @@ function link() {
     const url = new URL(input.value);
     button.disabled = true;
     button.textContent = "Fetching…";
-    const name = decodeURIComponent(url.pathname.split("/").pop() ?? "") || url.host;
-    if (await fetchRecording(url.href, name)) input.value = "";
+    if (await fetchRecording(url.href, nameOf(url))) input.value = "";
     button.disabled = false;
     button.textContent = "Fetch";
   };

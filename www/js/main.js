@@ -54,6 +54,7 @@ async function begin() {
   theme($("#theme"));
   $("#help-open").onclick = () => $("#help").showModal();
   engine.model = settings.values.model;
+  engine.dtype = settings.values.quantised ? "quantised" : "f32";
   engine.addEventListener("change", engineLine);
   engine.addEventListener("ready", () => say("The model is ready"));
   addEventListener("beforeunload", (event) => busy() && event.preventDefault());

@@ -46,7 +46,7 @@ async function fillMemory(form) {
   for (const tr of /** @type {NodeListOf<HTMLElement>} */ (form.querySelectorAll("tr[data-model]"))) {
     const [memory, here] = [$(".memory", tr), $(".fit", tr)];
     try {
-      const estimate = await library.estimate({ model: tr.dataset.model });
+      const estimate = await library.estimate({ model: tr.dataset.model, dtype: engine.dtype });
       const { is, words } = fit(estimate.bytes);
       memory.textContent = bytes(estimate.bytes);
       here.textContent = words;

@@ -18,6 +18,7 @@ export const ADVANCED = [
   { name: "carry_initial_prompt", label: "Keep expecting them", help: "Through the whole recording, not only its first half minute.", kind: "check", value: false, wide: true },
   { name: "condition_on_previous_text", label: "Carry the text on", help: "Each half minute knows what was said before. Off: fewer loops, less even style.", kind: "check", value: true, wide: true },
   { name: "vad", label: "Skip silence (voice activity detection)", help: "Listens for speech first and writes only that; times stay. For long pauses, music or noise. Its 1.2 MB are fetched once.", kind: "check", value: false, wide: true },
+  { name: "batch", label: "Several windows at once", help: "Cut where speech pauses, each without the text before it. Quicker with the larger models; takes memory, and those 1.2 MB. Not together with “Only these parts” or “Skip made-up text”.", kind: "number", hint: "one after the other", limits: { min: 1, max: 256, step: 1 }, wide: true },
   { name: "beam_size", label: "Beams", help: "Ways followed at once. More is a little better, and slower.", kind: "number", hint: "1, the quickest", limits: { min: 1, max: 16, step: 1 } },
   { name: "patience", label: "Patience", help: "How long beams go on.", kind: "number", hint: "1", limits: { min: 0.1, max: 4, step: 0.1 } },
   { name: "best_of", label: "Best of", help: "Attempts to choose from when temperature is above 0.", kind: "number", hint: "1", limits: { min: 1, max: 16, step: 1 } },
@@ -28,7 +29,7 @@ export const ADVANCED = [
   { name: "logprob_threshold", label: "Too unsure below", help: "Mean log-probability that makes it be tried again.", kind: "number", value: -1, limits: { max: 0, step: 0.1 } },
   { name: "no_speech_threshold", label: "Silence above", help: "Probability from which an unsure passage is taken for silence.", kind: "number", value: 0.6, limits: { min: 0, max: 1, step: 0.05 } },
   { name: "hallucination_silence_threshold", label: "Skip made-up text near silences", help: "Longer than this, in seconds. Needs times of words.", kind: "number", hint: "off", limits: { min: 0, step: 0.5 } },
-  { name: "clip_timestamps", label: "Only these parts", help: "Seconds: start, end, start, end… Not together with skipping silence.", kind: "text", hint: "all of it", limits: { pattern: "[0-9., ]*" } },
+  { name: "clip_timestamps", label: "Only these parts", help: "Seconds: start, end, start, end… Not while silence is skipped, nor with several windows at once.", kind: "text", hint: "all of it", limits: { pattern: "[0-9., ]*" } },
 ];
 
 /** A ladder of temperatures, tried in turn. @param {number} first @param {number} step @returns {number[]} */

@@ -4,6 +4,8 @@ const KEY = "candle-whisper";
 
 const DEFAULTS = {
   model: "tiny.en",
+  /** whether small integers are multiplied, and not floats */
+  quantised: false,
   language: "",
   task: "transcribe",
   word_timestamps: true,

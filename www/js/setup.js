@@ -5,6 +5,7 @@ import { bytes, capital } from "./format.js";
 import { MODELS } from "./models.js";
 import { chooseModel } from "./models-view.js";
 import { ADVANCED } from "./options.js";
+import { busy } from "./queue.js";
 import { settings } from "./settings.js";
 
 /** @param {HTMLFormElement} form */
@@ -17,6 +18,15 @@ export function setup(form) {
     type: "checkbox", id: "words", checked: settings.values.word_timestamps,
     onchange: () => settings.set("word_timestamps", words.checked),
   });
+  const integers = h("input", {
+    type: "checkbox", id: "quantised", checked: settings.values.quantised,
+    onchange: () => {
+      settings.set("quantised", integers.checked);
+      engine.dtype = integers.checked ? "quantised" : "f32";
+      // A recording under way is ended as it was begun.
+      if (!busy()) engine.get().catch(() => {});
+    },
+  });
   const keeping = h("input", { type: "checkbox", id: "keep", checked: settings.values.keep, onchange: () => settings.set("keep", keeping.checked) });
   form.onsubmit = (event) => event.preventDefault();
   form.append(
@@ -25,6 +35,7 @@ export function setup(form) {
       h("div.field", {}, h("label", { htmlFor: "language" }, "Language"), language),
       h("div.field", {}, h("label", { htmlFor: "task" }, "Task"), task)),
     h("label.check", {}, words, h("span", {}, "Times of words", h("small", {}, "Follow each word as it is heard; a little slower."))),
+    h("label.check", {}, integers, h("span", {}, "Faster, with small integers", h("small", {}, "A word here and there may come out differently. Off: exact."))),
     h("label.check", {}, keeping, h("span", {}, "Keep transcripts", h("small", {}, "In this browser, without the sound, until you remove them."))),
     advanced());
   picker.setAttribute("aria-labelledby", "model-label model");

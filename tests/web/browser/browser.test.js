@@ -26,8 +26,8 @@ async function transcribe(page) {
 }
 
 for (const isolated of [false, true]) {
-  test(`the plain example writes what a file says, ${isolated ? "isolated" : "without any headers"}`, async () => {
-    const site = await serve(plain, { isolated });
+  test(`the plain example writes what a file says, ${isolated ? "isolated" : "without any headers"}`, async (t) => {
+    const site = await serve(plain, { isolated, t });
     const page = await open(site.url);
     assert.equal(await page.evaluate(() => crossOriginIsolated), isolated);
     assert.match(await transcribe(page), sentence);
@@ -38,11 +38,10 @@ for (const isolated of [false, true]) {
     assert.match(await transcribe(page), sentence);
     assert.deepEqual(site.requests.filter((path) => path.includes("/models/")), []);
     await page.close();
-    site.close();
   });
 
-  test(`the page's own thread is never held for 50 ms, ${isolated ? "isolated" : "without any headers"}`, async () => {
-    const site = await serve(plain, { isolated });
+  test(`the page's own thread is never held for 50 ms, ${isolated ? "isolated" : "without any headers"}`, async (t) => {
+    const site = await serve(plain, { isolated, t });
     let seen;
     // What else a machine does may hold it too: then once more.
     for (let attempt = 0; attempt < 5 && !(seen?.longest < 50); attempt++) {
@@ -83,11 +82,10 @@ for (const isolated of [false, true]) {
       console.log(`the page's own thread was held for ${seen.longest.toFixed(0)} ms at most, in ${seen.name}`);
     }
     assert.ok(seen.longest < 50, `${seen.longest} ms in ${seen.name}`);
-    site.close();
   });
 
-  test(`a signal stops within a second and the model goes on, ${isolated ? "isolated" : "without any headers"}`, async () => {
-    const site = await serve(plain, { isolated });
+  test(`a signal stops within a second and the model goes on, ${isolated ? "isolated" : "without any headers"}`, async (t) => {
+    const site = await serve(plain, { isolated, t });
     const page = await open(site.url);
     const seen = await page.evaluate(async () => {
       const { CandleWhisper } = await import("./pkg/candle-whisper.js");
@@ -118,12 +116,11 @@ for (const isolated of [false, true]) {
     assert.ok(seen.stopped < 1000);
     assert.match(seen.text, sentence);
     await page.close();
-    site.close();
   });
 }
 
-test("threads say what one says, in an isolated page", async () => {
-  const site = await serve(plain, { isolated: true });
+test("threads say what one says, in an isolated page", async (t) => {
+  const site = await serve(plain, { isolated: true, t });
   const page = await open(site.url);
   const seen = await page.evaluate(async () => {
     const { CandleWhisper } = await import("./pkg/candle-whisper.js");
@@ -144,11 +141,10 @@ test("threads say what one says, in an isolated page", async () => {
   const tokens = seen.map(({ segments }) => segments.map((segment) => segment.tokens));
   assert.deepEqual(tokens[1], tokens[0]);
   await page.close();
-  site.close();
 });
 
-test("what hears speech is fetched when it is asked for, once", async () => {
-  const site = await serve(plain, { isolated: true });
+test("what hears speech is fetched when it is asked for, once", async (t) => {
+  const site = await serve(plain, { isolated: true, t });
   const page = await open(site.url);
   const said = await page.evaluate(async () => {
     const { CandleWhisper } = await import("./pkg/candle-whisper.js");
@@ -176,11 +172,10 @@ test("what hears speech is fetched when it is asked for, once", async () => {
   }
   assert.equal(site.requests.filter((path) => path.endsWith("silero_vad.safetensors")).length, 1);
   await page.close();
-  site.close();
 });
 
-test("an AudioBuffer of another rate and several channels is heard", async () => {
-  const site = await serve(plain);
+test("an AudioBuffer of another rate and several channels is heard", async (t) => {
+  const site = await serve(plain, { t });
   const page = await open(site.url);
   const text = await page.evaluate(async () => {
     const { CandleWhisper } = await import("./pkg/candle-whisper.js");
@@ -196,10 +191,9 @@ test("an AudioBuffer of another rate and several channels is heard", async () =>
   });
   assert.match(text, sentence);
   await page.close();
-  site.close();
 });
 
-test("the Vite example is built and writes what a file says", async () => {
+test("the Vite example is built and writes what a file says", async (t) => {
   const work = mkdtempSync(join(root, "tests/web/.vite-"));
   try {
     cpSync(join(root, "web/examples/vite"), work, { recursive: true });
@@ -207,13 +201,12 @@ test("the Vite example is built and writes what a file says", async () => {
     cpSync(join(root, "web/pkg"), join(work, "node_modules/candle-whisper"), { recursive: true });
     execFileSync(join(root, "tests/web/node_modules/.bin/vite"), ["build", "--logLevel", "warn"], { cwd: work, stdio: "inherit" });
     assert.ok(readdirSync(join(work, "dist/assets")).some((name) => /^silero_vad.*\.safetensors$/.test(name)));
-    const site = await serve({ "/models/": "native/models", "/": join(work, "dist").slice(root.length) });
+    const site = await serve({ "/models/": "native/models", "/": join(work, "dist").slice(root.length) }, { t });
     const page = await open(site.url);
     await page.setInputFiles("input", jfk);
     await page.waitForFunction(() => /country/.test(document.querySelector("pre").textContent), null, { timeout: 120_000 });
     assert.match(await page.textContent("pre"), sentence);
     await page.close();
-    site.close();
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

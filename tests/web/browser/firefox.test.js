@@ -36,8 +36,8 @@ async function node() {
 }
 
 for (const isolated of [false, true]) {
-  test(`Firefox writes the same tokens, and again without the network, ${isolated ? "isolated" : "without any headers"}`, patience, async () => {
-    const site = await serve(plain, { isolated });
+  test(`Firefox writes the same tokens, and again without the network, ${isolated ? "isolated" : "without any headers"}`, patience, async (t) => {
+    const site = await serve(plain, { isolated, t });
     const page = await open(site.url);
     const visit = () => page.evaluate(async () => {
       const { CandleWhisper } = await import("./pkg/candle-whisper.js");
@@ -59,12 +59,11 @@ for (const isolated of [false, true]) {
     assert.deepEqual((await visit()).tokens, first.tokens);
     assert.deepEqual(site.requests.filter((path) => path.includes("/models/")), []);
     await page.close();
-    site.close();
   });
 }
 
-test("a signal stops in Firefox within a second and the model goes on", patience, async () => {
-  const site = await serve(plain);
+test("a signal stops in Firefox within a second and the model goes on", patience, async (t) => {
+  const site = await serve(plain, { t });
   const page = await open(site.url);
   const seen = await page.evaluate(async () => {
     const { CandleWhisper } = await import("./pkg/candle-whisper.js");
@@ -91,11 +90,10 @@ test("a signal stops in Firefox within a second and the model goes on", patience
   assert.ok(seen.stopped < 1000);
   assert.match(seen.text, /ask not what your country/);
   await page.close();
-  site.close();
 });
 
-test("the page itself writes its example out in Firefox", patience, async () => {
-  const site = await serve({ "/pkg/": "web/pkg", "/models/": "native/models", "/": "www" }, { isolated: true });
+test("the page itself writes its example out in Firefox", patience, async (t) => {
+  const site = await serve({ "/pkg/": "web/pkg", "/models/": "native/models", "/": "www" }, { isolated: true, t });
   const page = await open(site.url);
   await page.waitForSelector("#engine[data-state=ready]", patience);
   await page.click("#example");
@@ -103,5 +101,4 @@ test("the page itself writes its example out in Firefox", patience, async () => 
   assert.match(await page.$eval(".segments", (element) => element.textContent), /ask not what your country/);
   assert.ok((await page.$$(".w")).length >= 20, "words have times");
   await page.close();
-  site.close();
 });

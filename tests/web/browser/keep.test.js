@@ -36,8 +36,8 @@ const visit = (page, how) => page.evaluate(async ({ bundled, keep }) => {
   return { said, notes: [...notes], kept: sizes.reduce((sum, size) => sum + size, 0) };
 }, how);
 
-test("f32 weights are kept as f16, and the next visit has them without the network", async () => {
-  const site = await serve(folders, { files });
+test("f32 weights are kept as f16, and the next visit has them without the network", async (t) => {
+  const site = await serve(folders, { files, t });
   let page = await browser.open(site.url);
   const first = await visit(page, {});
   assert.match(first.said.text, sentence);
@@ -56,20 +56,22 @@ test("f32 weights are kept as f16, and the next visit has them without the netwo
   assert.match(small.said.text, sentence);
   assert.ok(small.kept < 45e6, `${small.kept} bytes are kept`);
   await page.close();
-  site.close();
 });
 
-test("f32 that becomes f16 takes no more memory than what is kept needs", async () => {
-  const site = await serve(folders, { files });
+test("f32 that becomes f16 takes no more memory than what is kept needs", async (t) => {
+  const site = await serve(folders, { files, t });
   const peak = async (keep) => {
     const other = await measured();
-    const page = await other.open(site.url);
-    const { said } = await visit(page, { keep });
-    assert.match(said.text, sentence);
-    const { most } = await other.memory();
-    console.log(`${keep}: the page's process had ${(most / 1e6).toFixed(0)} MB at most`);
-    await other.close();
-    return most;
+    try {
+      const page = await other.open(site.url);
+      const { said } = await visit(page, { keep });
+      assert.match(said.text, sentence);
+      const { most } = await other.memory();
+      console.log(`${keep}: the page's process had ${(most / 1e6).toFixed(0)} MB at most`);
+      return most;
+    } finally {
+      await other.close();
+    }
   };
   const sent = await peak("as sent");
   // What JavaScript has done with waits for its collector, which comes when it likes: up to 100 MB of what was received.
@@ -81,11 +83,10 @@ test("f32 that becomes f16 takes no more memory than what is kept needs", async 
   // The weights have 151 MB in f32, of which 75 are not kept, and another 35 with 8 bits.
   await below("f16", sent - 50e6);
   await below("q8_0", sent - 65e6);
-  site.close();
 });
 
-test("where there is no room the model stays in memory, with a note, and is fetched again next time", async () => {
-  const site = await serve(folders, { files });
+test("where there is no room the model stays in memory, with a note, and is fetched again next time", async (t) => {
+  const site = await serve(folders, { files, t });
   const page = await browser.open(site.url);
   await page.evaluate(async () => (await import("./pkg/candle-whisper.js")).CandleWhisper.clearCache());
   const session = await page.context().newCDPSession(page);
@@ -102,18 +103,16 @@ test("where there is no room the model stays in memory, with a note, and is fetc
   assert.deepEqual(seen.notes, []);
   assert.ok(seen.kept > 30e6);
   await page.close();
-  site.close();
 });
 
-test("where nothing can be kept at all the model is used and a note says so", async () => {
+test("where nothing can be kept at all the model is used and a note says so", async (t) => {
   // As in windows that are private in this way.
   const before = { "/pkg/worker.js": 'Object.defineProperty(globalThis, "caches", { get() { throw new DOMException("no", "SecurityError"); } });\n' };
-  const site = await serve(folders, { files, before });
+  const site = await serve(folders, { files, before, t });
   const page = await browser.open(site.url);
   const seen = await visit(page, { bundled: true });
   assert.match(seen.said.text, sentence);
   assert.match(seen.notes.join(), /keeps nothing here/);
   assert.equal(seen.kept, 0);
   await page.close();
-  site.close();
 });

@@ -12,10 +12,10 @@ const ISOLATED = { "cross-origin-opener-policy": "same-origin", "cross-origin-em
 
 /**
  * @param {Record<string, string>} folders by the prefix of their address, the longest first
- * @param {{isolated?: boolean, files?: Record<string, Uint8Array>, before?: Record<string, string>}} [how] files: by their
- *   address; before: what is put before a file's text
+ * @param {{isolated?: boolean, files?: Record<string, Uint8Array>, before?: Record<string, string>, t?: import("node:test").TestContext}} [how]
+ *   files: by their address; before: what is put before a file's text; t: the test that it ends with, however that ends
  */
-export async function serve(folders, { isolated = false, files = {}, before = {} } = {}) {
+export async function serve(folders, { isolated = false, files = {}, before = {}, t } = {}) {
   const site = { requests: [], offline: false };
   const headers = (path, size) => ({
     "content-type": TYPES[extname(path)] ?? "application/octet-stream", "content-length": size, etag: `"${size}"`, ...(isolated && ISOLATED),
@@ -42,5 +42,10 @@ export async function serve(folders, { isolated = false, files = {}, before = {}
     createReadStream(file).pipe(response);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return Object.assign(site, { url: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() });
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  t?.after(close);
+  return Object.assign(site, { url: `http://127.0.0.1:${server.address().port}/`, close });
 }

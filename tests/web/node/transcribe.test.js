@@ -79,6 +79,17 @@ test("with relaxed SIMD and without, the same is said by another module", async 
   assert.deepEqual(relaxed.tokens, without.tokens);
 });
 
+test("several windows at once are those of the native program", async () => {
+  const long = at("tests/data/long-72s.flac");
+  const { transcript } = (await transcribed(long, { ...greedy, batch: 3 })).at(-1);
+  const expected = JSON.parse(nativeOf(long, "-f", "json", "--batch", "3"));
+  assert.deepEqual(transcript.segments.map((s) => s.tokens), expected.segments.map((s) => s.tokens));
+  assert.equal(transcript.text, expected.text);
+  // One after the other, windows begin elsewhere.
+  const plain = JSON.parse(nativeOf(long, "-f", "json"));
+  assert.notDeepEqual(expected.segments.map((s) => s.seek), plain.segments.map((s) => s.seek));
+});
+
 test("events come in order, and the last one has everything", async () => {
   const events = await transcribed(await openAsBlob(jfk));
   const kinds = events.map((event) => event.type);
@@ -137,6 +148,10 @@ test("bad options are errors that name them", async () => {
   assert.match(await complaint({ vad: { threshold: 2 } }), /`vad threshold` must be from 0 to 1, not 2/);
   assert.match(await complaint({ vad: "yes" }), /option `vad`/);
   assert.match(await complaint({ vad: true, clip_timestamps: [1, 2] }), /`vad` and `clip_timestamps` can't be given together/);
+  assert.match(await complaint({ batch: 0 }), /`batch` must be 1 to 256 windows, not 0/);
+  for (const [name, value] of [["clip_timestamps", [1, 2]], ["condition_on_previous_text", true]]) {
+    assert.match(await complaint({ batch: 2, [name]: value }), new RegExp(`\`batch\` and \`${name}\` can't be given together`));
+  }
   await assert.rejects(CandleWhisper.load({ modle: "tiny.en" }), /unknown option `modle`/);
   await assert.rejects(CandleWhisper.load({ model: "enormous" }), /unknown model `enormous`/);
   assert.throws(() => whisper.toSrt({ text: "", segments: [], language: "en" }, { width: 3 }), /unknown field `width`/);

@@ -1,5 +1,7 @@
 // What the tests share: a server with the fake library, a browser, and pages that complain about what they should not do.
+import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { after, afterEach, before, beforeEach } from "node:test";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -58,3 +60,36 @@ export async function put(page, ...names) {
 /** Waits until the recording of that name is in the state. */
 export const reach = (page, name, state) =>
   page.locator(`.item[data-state=${state}]`, { hasText: name }).waitFor({ timeout: 10_000 });
+
+/** The calls of that name that the fake library had. */
+export const callsOf = (page, name) => page.evaluate((wanted) => globalThis.fakeCalls.filter(([call]) => call === wanted), name);
+
+/** Each test of the file gets a new page that remembers nothing, and fails if that page has complained. */
+export function onPages(take) {
+  let site, browser, page;
+  before(async () => ([site, browser] = await Promise.all([serve(), browse()])));
+  after(async () => (await browser.close(), await site.close()));
+  beforeEach(async () => {
+    page = await open(browser.context, site.url);
+    take({ site, browser, page });
+  });
+  afterEach(async () => {
+    const { complaints } = page;
+    await page.evaluate(forget);
+    await page.close({ runBeforeUnload: false });
+    assert.deepEqual(complaints, []);
+  });
+}
+
+/** In the page: what it keeps for the next visit is gone. */
+function forget() {
+  localStorage.clear();
+  const request = indexedDB.open("candle-whisper");
+  return new Promise((resolve) => {
+    request.onsuccess = () => {
+      const work = request.result.transaction("transcripts", "readwrite");
+      work.objectStore("transcripts").clear();
+      work.oncomplete = resolve;
+    };
+  });
+}

@@ -67,6 +67,24 @@ test("cancel_keeps_the_engine_usable", { timeout: PATIENCE }, async () => {
   await page.close();
 });
 
+test("small_integers_and_several_windows_at_once_write_it_too_and_what_does_not_fit_is_said", { timeout: PATIENCE }, async () => {
+  const page = await open(browser.context, site.url, { patience: PATIENCE });
+  await page.getByLabel("Faster, with small integers").check();
+  await page.locator(".advanced summary").click();
+  await page.getByLabel("Several windows at once").fill("2");
+  await page.locator("#option-batch").blur();
+  await writes(page, "together.flac");
+  assert.ok((await page.locator(".w").count()) >= 20, "words have times");
+  await page.locator("#option-clip_timestamps").fill("1, 2");
+  await page.locator("#option-clip_timestamps").blur();
+  await page.setInputFiles("#files", [{ name: "parts.flac", mimeType: "audio/flac", buffer: await readFile(JFK) }]);
+  await page.locator(".item[data-state=failed]", { hasText: "parts" }).waitFor({ timeout: PATIENCE });
+  await page.locator(".item .open", { hasText: "parts" }).click();
+  assert.match(await page.locator(".failure").textContent(), /`batch` and `clip_timestamps` can't be given together/);
+  await page.evaluate(() => localStorage.clear());
+  await page.close();
+});
+
 test("skipping_silence_asks_for_one_file_of_the_pages_own_once", { timeout: PATIENCE }, async () => {
   const page = await open(browser.context, site.url, { patience: PATIENCE });
   await page.waitForLoadState("networkidle");

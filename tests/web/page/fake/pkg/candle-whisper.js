@@ -28,8 +28,8 @@ export class CandleWhisper {
   static calls = (globalThis.fakeCalls = []);
   #lost = false;
 
-  static async load({ model, onProgress, signal }) {
-    CandleWhisper.calls.push(["load", model]);
+  static async load({ model, dtype, onProgress, signal }) {
+    CandleWhisper.calls.push(["load", model, dtype]);
     if (typeof model !== "string") return new CandleWhisper("", true);
     if (model === "small") throw new CandleWhisperError("network", "`https://huggingface.co` can't be reached");
     if (model === "base") throw new CandleWhisperError("model", "`config.json` lacks `n_mels`");
@@ -71,11 +71,14 @@ export class CandleWhisper {
     if (/broken/.test(name)) throw new CandleWhisperError("audio", `\`${name}\` is not a format that is known`);
     const rounds = /long/.test(name) ? 40 : 1;
     const duration = 11 * rounds;
+    if (options.batch && options.clip_timestamps) throw new CandleWhisperError("bad-option", "`batch` and `clip_timestamps` can't be given together");
     if (options.vad && options.clip_timestamps) throw new CandleWhisperError("bad-option", "`vad` and `clip_timestamps` can't be given together");
     for (let half = 1; half <= 2; half += 1) {
       const peaks = new Float32Array(25 * duration).map((_, i) => Math.abs(Math.sin(i / 20)));
       yield { type: "decoding", seconds: (duration * half) / 2, duration, peaks };
       await wait(pace, signal);
+      // It is read on when the test says so.
+      if (half === 1 && /halfway/.test(name)) await new Promise((resolve) => (globalThis.fakeReadOn = resolve));
     }
     yield { type: "audio", duration };
     yield { type: "language", language: options.language ?? "en", probability: 0.97 };
