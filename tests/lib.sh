@@ -88,6 +88,11 @@ or_again() {
   "$@"
 }
 
+# node_test ARGUMENT...: Node's tests; a browser that does not answer is an error, not a wait.
+node_test() {
+  timeout --kill-after=5 400 node --test --test-reporter=spec "$@"
+}
+
 # The package in Node against the native program, and in Chromium and Firefox. One file after another: what is timed in them
 # wants the processors for itself.
 web_tests() {
@@ -96,7 +101,7 @@ web_tests() {
   npm ci --prefix tests/web --no-audit --no-fund --ignore-scripts --silent
   cargo build --release --workspace
   local file
-  for file in tests/web/node/*.test.js tests/web/browser/*.test.js; do or_again node --test --test-reporter=spec "$file"; done
+  for file in tests/web/node/*.test.js tests/web/browser/*.test.js; do or_again node_test "$file"; done
   # Its types, as a program that uses them sees them.
   web/tools/node_modules/.bin/tsc --project tests/web/types
 }
@@ -106,8 +111,8 @@ page_tests() {
   need chromium chromium --version
   npm ci --prefix tests/web/page --no-audit --no-fund --ignore-scripts --silent
   cd tests/web/page
-  or_again node --test --test-concurrency=2 --test-reporter=spec page.test.mjs settings.test.mjs quiet.test.mjs
-  or_again node --test --test-reporter=spec real.mjs
+  or_again node_test --test-concurrency=2 page.test.mjs settings.test.mjs quiet.test.mjs
+  or_again node_test real.mjs
 }
 
 readme_command() {
