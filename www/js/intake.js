@@ -13,6 +13,8 @@ const addAll = (files) => {
 async function fetchRecording(url, name) {
   settle("link");
   try {
+    const { protocol, origin } = new URL(url, location.href);
+    if (protocol !== "https:" && origin !== location.origin) throw failure("link", "The page fetches only what begins with https://");
     const answer = await fetch(url, { credentials: "omit", referrerPolicy: "no-referrer" });
     if (!answer.ok) throw failure("link", `The server says ${answer.status}.`);
     add(await answer.blob(), name);

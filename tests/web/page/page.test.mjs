@@ -52,6 +52,9 @@ describe("recordings come in", () => {
     await page.click("#link button");
     await page.getByText("This link could not be fetched").waitFor();
     assert.match(await page.locator(".notice").textContent(), /404/);
+    await page.fill("#url", "http://example.org/talk.mp3");
+    await page.click("#link button");
+    await page.locator(".notice", { hasText: "only what begins with https://" }).waitFor();
     page.complaints = page.complaints.filter((words) => !words.includes("404"));
   });
 
