@@ -13,6 +13,8 @@ const addAll = (files) => {
 async function fetchRecording(url, name) {
   settle("link");
   try {
+    const { protocol, origin } = new URL(url, location.href);
+    if (protocol !== "https:" && origin !== location.origin) throw failure("link", "The page fetches only what begins with https://");
     const answer = await fetch(url, { credentials: "omit", referrerPolicy: "no-referrer" });
     if (!answer.ok) throw failure("link", `The server says ${answer.status}.`);
     add(await answer.blob(), name);
@@ -68,6 +70,17 @@ function drops() {
   });
 }
 
+/** A link that is pasted beside the fields goes into its own; it is fetched when somebody says so. @param {ClipboardEvent} event */
+function pastedLink(event) {
+  const words = event.clipboardData?.getData("text").trim() ?? "";
+  const target = /** @type {Element | null} */ (event.target);
+  if (!/^https:\/\/\S+$/.test(words) || target?.closest?.("input, textarea")) return;
+  event.preventDefault();
+  const field = /** @type {HTMLInputElement} */ ($("#url"));
+  field.value = words;
+  field.focus();
+}
+
 /** Sets all of them up. */
 export function intake() {
   const files = /** @type {HTMLInputElement} */ ($("#files"));
@@ -79,7 +92,7 @@ export function intake() {
   $("#example").onclick = () => fetchRecording("example/jfk.flac", "Kennedy, 1961.flac");
   addEventListener("paste", (event) => {
     const pasted = event.clipboardData?.files ?? [];
-    if (!pasted.length) return;
+    if (!pasted.length) return pastedLink(event);
     event.preventDefault();
     addAll(pasted);
   });

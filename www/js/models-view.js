@@ -35,7 +35,7 @@ function advice() {
 /** @param {import("./models.js").Model} model */
 function row(model) {
   const radio = h("input", { type: "radio", name: "model", value: model.name, checked: model.name === settings.values.model });
-  return h("tr", { "data-model": model.name },
+  return h("tr", { "data-model": model.name, "data-bytes": model.bytes },
     h("td", {}, h("label", {}, radio, h("span", {}, model.name, h("small", {}, model.words)))),
     h("td.number", {}, bytes(model.bytes)), h("td.number.memory", {}, "…"), h("td.fit", {}, "…"));
 }
@@ -46,7 +46,7 @@ async function fillMemory(form) {
   for (const tr of /** @type {NodeListOf<HTMLElement>} */ (form.querySelectorAll("tr[data-model]"))) {
     const [memory, here] = [$(".memory", tr), $(".fit", tr)];
     try {
-      const estimate = await library.estimate({ model: tr.dataset.model, dtype: engine.dtype });
+      const estimate = await library.estimate({ model: tr.dataset.model, size: Number(tr.dataset.bytes), dtype: engine.dtype });
       const { is, words } = fit(estimate.bytes);
       memory.textContent = bytes(estimate.bytes);
       here.textContent = words;

@@ -85,12 +85,19 @@ function until(signal, promise) {
   });
 }
 
+/** What is done before the first word comes, where it takes long. @param {Record<string, any>} options */
+function beforeText({ vad, batch }) {
+  if (batch) return "Speech is looked for first; then several windows are written at once.";
+  return vad ? "Speech is looked for first." : "";
+}
+
 /** @param {Item} item @param {AbortSignal} signal */
 async function listen(item, signal) {
   const whisper = engine.whisper;
   const options = transcribeOptions(settings.values, whisper.info);
   state.change(item, { model: whisper.info.model || "your own model" });
   let began = performance.now();
+  const first = beforeText(options);
   const loudness = new Loudness();
   let drawn = -Infinity;
   for await (const event of whisper.transcribe(item.blob, options, { signal })) {
@@ -105,7 +112,7 @@ async function listen(item, signal) {
       case "audio":
         began = performance.now();
         loudness.end();
-        state.change(item, { duration: event.duration, peaks: loudness.picture(), note: "" });
+        state.change(item, { duration: event.duration, peaks: loudness.picture(), note: first });
         break;
       case "language":
         item.transcript.language = event.language;
@@ -118,7 +125,9 @@ async function listen(item, signal) {
         break;
       }
       case "text":
-        state.change(item, { live: event.text });
+        // The search for speech tells nothing of how long the rest takes.
+        if (item.note === first && first) began = performance.now();
+        state.change(item, { live: event.text, note: item.note === first ? "" : item.note });
         break;
       case "fallback":
         state.change(item, { live: "", note: "This passage is hard to hear: it is tried again." });

@@ -47,11 +47,25 @@ describe("recordings come in", () => {
     await reach(page, "100%.flac", "done");
   });
 
+  test("a_link_that_is_pasted_beside_the_fields_waits_in_its_own", async () => {
+    await page.evaluate(() => {
+      const data = new DataTransfer();
+      data.setData("text", " https://example.org/talk.mp3\n");
+      document.body.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+    });
+    assert.equal(await page.inputValue("#url"), "https://example.org/talk.mp3");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "url");
+    assert.equal(await page.locator(".item").count(), 0);
+  });
+
   test("a_link_that_fails_says_what_can_be_done", async () => {
     await page.fill("#url", `${site.url}nothing.mp3`);
     await page.click("#link button");
     await page.getByText("This link could not be fetched").waitFor();
     assert.match(await page.locator(".notice").textContent(), /404/);
+    await page.fill("#url", "http://example.org/talk.mp3");
+    await page.click("#link button");
+    await page.locator(".notice", { hasText: "only what begins with https://" }).waitFor();
     page.complaints = page.complaints.filter((words) => !words.includes("404"));
   });
 

@@ -58,6 +58,15 @@ test("silence_is_skipped_when_asked_and_not_together_with_parts", async () => {
   await put(page, "talk.flac");
   await reach(page, "talk", "done");
   assert.deepEqual((await calls("transcribe"))[0][2], { word_timestamps: true, vad: true });
+  await put(page, "wait for speech slow.flac");
+  await chosen("wait for speech");
+  const note = page.getByText("Speech is looked for first");
+  await note.waitFor();
+  await page.waitForFunction(() => globalThis.fakeReadOn);
+  await page.evaluate(() => globalThis.fakeReadOn());
+  await page.locator(".live", { hasText: "And so" }).waitFor();
+  assert.equal(await note.count(), 0);
+  await page.locator(".working button").click();
   await page.fill("#option-clip_timestamps", "1, 2");
   await page.locator("#option-clip_timestamps").blur();
   await put(page, "other.flac");

@@ -81,6 +81,7 @@ export class CandleWhisper {
       if (half === 1 && /halfway/.test(name)) await new Promise((resolve) => (globalThis.fakeReadOn = resolve));
     }
     yield { type: "audio", duration };
+    if (/wait for speech/.test(name)) await new Promise((resolve) => (globalThis.fakeReadOn = resolve));
     yield { type: "language", language: options.language ?? "en", probability: 0.97 };
     const segments = [];
     if (/silence/.test(name)) {
