@@ -93,26 +93,25 @@ node_test() {
   timeout --kill-after=5 400 node --test --test-reporter=spec "$@"
 }
 
-# The package in Node against the native program, and in Chromium and Firefox. One file after another: what is timed in them
-# wants the processors for itself.
+# web_tests FILE...: the package in Node against the native program, and in Chromium and Firefox. One file after another:
+# what is timed in them wants the processors for itself.
 web_tests() {
   need chromium chromium --version
-  need firefox-esr firefox-esr --version
+  if [[ "$*" = *firefox* ]]; then need firefox-esr firefox-esr --version; fi
   npm ci --prefix tests/web --no-audit --no-fund --ignore-scripts --silent
   cargo build --release --workspace
   local file
-  for file in tests/web/node/*.test.js tests/web/browser/*.test.js; do or_again node_test "$file"; done
+  for file; do or_again node_test "$file"; done
   # Its types, as a program that uses them sees them.
   web/tools/node_modules/.bin/tsc --project tests/web/types
 }
 
-# The page in Chromium: with a fake of the library, then with the package that was built.
+# page_tests FILE...: the page in Chromium, with a fake of the library, or (real.mjs) with the package that was built.
 page_tests() {
   need chromium chromium --version
   npm ci --prefix tests/web/page --no-audit --no-fund --ignore-scripts --silent
   cd tests/web/page
-  or_again node_test --test-concurrency=2 page.test.mjs settings.test.mjs quiet.test.mjs
-  or_again node_test real.mjs
+  or_again node_test --test-concurrency=2 "$@"
 }
 
 readme_command() {
