@@ -79,7 +79,7 @@ pub struct CrossKeyValue {
 }
 
 impl CrossKeyValue {
-    /// Room for those of `n_audio` pieces of audio.
+    /// Room for those of `n_audio` pieces of audio, in the memory of a CPU.
     ///
     /// # Errors
     /// If there is no memory for it.

@@ -119,7 +119,7 @@ impl<'a> DecodingTask<'a> {
     /// by no more than rounding.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If there is not one seed for each piece, or the device fails.
     pub fn run(
         &self,
         xa: &AudioFeatures,
@@ -128,7 +128,9 @@ impl<'a> DecodingTask<'a> {
     ) -> Result<Option<Vec<DecodingResult>>> {
         let (mut rows, languages) = self.first_rows(xa)?;
         let n_audio = rows.len();
-        debug_assert_eq!(n_audio, seeds.len());
+        if seeds.len() != n_audio {
+            return Err(Error::Options(format!("{} seeds for {n_audio} pieces of audio", seeds.len())));
+        }
         let n_group = self.options.beam_size.or(self.options.best_of).unwrap_or(1);
         let eot = self.tokenizer.special().eot;
         let mut decoder: Box<dyn TokenDecoder> = match self.options.beam_size {
@@ -173,7 +175,7 @@ impl<'a> DecodingTask<'a> {
                     *group = decoder.candidates(&batch, i);
                 }
             }
-            // Leaving costs a copy of what the others need.
+            // Leaving costs a copy of the cache that the others need.
             if !done.is_empty() && LEAVING * done.len() >= left.audios.len() {
                 let rows = going.iter().flat_map(|&audio| batch.rows(audio));
                 source_rows = Some(rows.map(|row| source_rows.as_ref().map_or(row, |s| s[row])).collect());

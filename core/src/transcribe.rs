@@ -21,6 +21,7 @@ use crate::vad::{self, Timeline, Vad};
 pub mod anomalies;
 mod batch;
 pub mod fallback;
+mod run;
 pub mod segments;
 mod window;
 
@@ -312,96 +313,5 @@ impl Transcriber {
             segments: run.segments,
             language: run.language,
         }
-    }
-}
-
-impl Transcription {
-    /// Where the next window starts, in mel frames (10 ms).
-    pub fn seek(&self) -> usize {
-        match &self.timeline {
-            Some(_) if self.seek >= self.mel.content_frames() => self.whole_frames,
-            Some(timeline) => frames(timeline.start(seconds(self.seek))),
-            None => self.seek,
-        }
-    }
-
-    /// Mel frames in the recording.
-    pub fn content_frames(&self) -> usize {
-        if self.timeline.is_some() { self.whole_frames } else { self.mel.content_frames() }
-    }
-
-    /// Code of the language spoken.
-    pub fn language(&self) -> &str {
-        &self.language
-    }
-
-    /// Segments so far.
-    pub fn segments(&self) -> &[Segment] {
-        &self.segments
-    }
-
-    /// The next window, moving on to the clip it lies in.
-    fn window(&mut self) -> Option<Window> {
-        loop {
-            let &(start, end) = self.clips.get(self.clip)?;
-            self.seek = self.seek.max(start);
-            let content = self.mel.content_frames();
-            if self.seek < end.min(content) {
-                let segment_size = N_FRAMES.min(content - self.seek).min(end - self.seek);
-                return Some(Window { seek: self.seek, segment_size });
-            }
-            self.clip += 1;
-            if let Some(&(start, _)) = self.clips.get(self.clip) {
-                self.seek = start;
-            }
-        }
-    }
-
-    fn prompt(&self, n_text_ctx: usize) -> Option<crate::options::TextOrTokens> {
-        let prompt = if self.options.carry_initial_prompt {
-            let (initial, rest) = self.tokens.split_at(self.initial_prompt_len);
-            let rest = &rest[self.prompt_reset_since.saturating_sub(self.initial_prompt_len)..];
-            let room = (n_text_ctx / 2 - 1).saturating_sub(initial.len());
-            // With no room left, Python's `[-0:]` keeps everything; the prompt's end wins then.
-            let cut = if room == 0 { 0 } else { rest.len().saturating_sub(room) };
-            [initial, &rest[cut..]].concat()
-        } else {
-            self.tokens[self.prompt_reset_since..].to_vec()
-        };
-        Some(crate::options::TextOrTokens::Tokens(prompt))
-    }
-
-    /// Adds the segments of a window, and tells of them.
-    fn add(
-        &mut self,
-        new: Vec<Segment>,
-        result: &DecodingResult,
-        observer: &mut dyn Observer,
-    ) -> ControlFlow<()> {
-        let first = self.segments.len();
-        for mut segment in new {
-            if segment.start == segment.end || segment.text.trim().is_empty() {
-                segment.text.clear();
-                segment.tokens.clear();
-                // Even without word timestamps, as the reference has it.
-                segment.words = Some(Vec::new());
-            }
-            if let Some(timeline) = &self.timeline {
-                segment.seek = frames(timeline.start(seconds(segment.seek)));
-                timeline.place(&mut segment);
-            }
-            segment.id = self.segments.len();
-            self.tokens.extend(&segment.tokens);
-            self.segments.push(segment);
-        }
-        if !self.options.condition_on_previous_text || result.temperature > 0.5 {
-            self.prompt_reset_since = self.tokens.len();
-        }
-        self.segments[first..].iter().try_for_each(|segment| observer.event(Event::Segment(segment)))
-    }
-
-    fn report(&self, observer: &mut dyn Observer) -> ControlFlow<()> {
-        let content_frames = self.content_frames();
-        observer.event(Event::Window { seek: self.seek().min(content_frames), content_frames })
     }
 }
