@@ -7,6 +7,8 @@ mod convert;
 mod downmix;
 mod resample;
 
+use std::sync::Arc;
+
 use crate::error::{Error, Result};
 
 #[cfg(feature = "media")]
@@ -33,14 +35,14 @@ pub const FRAMES_PER_SECOND: usize = SAMPLE_RATE / HOP_LENGTH;
 /// Audio tokens per second, 20 ms each: 50. The stem's second convolution has stride 2.
 pub const TOKENS_PER_SECOND: usize = SAMPLE_RATE / (HOP_LENGTH * 2);
 
-/// Mono audio at [`SAMPLE_RATE`], each sample in -1.0..=1.0.
+/// Mono audio at [`SAMPLE_RATE`], each sample in -1.0..=1.0. Copies share the samples.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Waveform(Vec<f32>);
+pub struct Waveform(Arc<Vec<f32>>);
 
 impl Waveform {
     /// Wraps samples that are mono and at [`SAMPLE_RATE`] already.
     pub fn new(samples: Vec<f32>) -> Self {
-        Self(samples)
+        Self(Arc::new(samples))
     }
 
     /// Mixes interleaved samples to mono and resamples them to [`SAMPLE_RATE`].
@@ -70,7 +72,7 @@ impl Waveform {
         let layout = Layout::of_count(channels);
         converter.push(interleaved, &layout, sample_rate, Rounding::Even, &mut samples)?;
         converter.finish(&mut samples);
-        Ok(Self(samples))
+        Ok(Self::new(samples))
     }
 
     /// The samples. (n_samples)

@@ -20,6 +20,7 @@ pub mod filters;
 mod language;
 mod options;
 mod ranker;
+pub mod repeats;
 pub mod samplers;
 
 pub(crate) use language::most_probable;
@@ -27,6 +28,7 @@ pub use language::{LanguageProbability, detect_language};
 pub use ranker::best_candidate;
 
 use filters::{ApplyTimestampRules, LogitFilter, SuppressBlank, SuppressTokens};
+use repeats::{NoRepeatNgram, RepetitionPenalty};
 use samplers::{Batch, BeamSearchDecoder, Candidate, GreedyDecoder, Step, TokenDecoder};
 
 /// The text of one window, with its scores.
@@ -95,6 +97,17 @@ impl<'a> DecodingTask<'a> {
             .position(|&t| t == sot)
             .ok_or_else(|| Error::Tokenizer("the start token is missing".into()))?;
         let mut filters: Vec<Box<dyn LogitFilter>> = Vec::new();
+        // Before all that forbids: what is forbidden has no logit to be divided.
+        if options.repetition_penalty != 1.0 {
+            filters.push(Box::new(RepetitionPenalty::new(
+                tokenizer,
+                sample_begin,
+                options.repetition_penalty,
+            )));
+        }
+        if options.no_repeat_ngram_size > 0 {
+            filters.push(Box::new(NoRepeatNgram::new(tokenizer, sample_begin, options.no_repeat_ngram_size)));
+        }
         if options.suppress_blank {
             filters.push(Box::new(SuppressBlank::new(tokenizer, sample_begin)));
         }

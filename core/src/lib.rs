@@ -6,6 +6,7 @@ pub mod compression;
 pub mod decoding;
 pub mod dims;
 pub mod error;
+pub mod guards;
 pub mod kernels;
 pub mod kv_cache;
 pub mod languages;

@@ -62,6 +62,10 @@ pub struct DecodingOptions {
     pub without_timestamps: bool,
     /// The first timestamp is at most this, in seconds; any if `None`.
     pub max_initial_timestamp: Option<f64>,
+    /// Makes text tokens that the window has already less probable by this factor, as in faster-whisper; 1 changes nothing.
+    pub repetition_penalty: f64,
+    /// No row of so many text tokens comes twice in a window, as in faster-whisper; 0 for no limit.
+    pub no_repeat_ngram_size: usize,
 }
 
 impl Default for DecodingOptions {
@@ -81,6 +85,8 @@ impl Default for DecodingOptions {
             suppress_blank: true,
             without_timestamps: false,
             max_initial_timestamp: Some(1.0),
+            repetition_penalty: 1.0,
+            no_repeat_ngram_size: 0,
         }
     }
 }
@@ -103,6 +109,12 @@ pub struct TranscribeOptions {
     pub initial_prompt: Option<String>,
     /// Prompt every window with `initial_prompt`.
     pub carry_initial_prompt: bool,
+    /// Words to be expected, such as names: they are put before the prompt of every window.
+    pub hotwords: Option<String>,
+    /// Hear again, in other ways, what speaks against itself (see [`crate::guards`]), keep the better reading, and leave out
+    /// what was written where nobody speaks. Without a second temperature there are no guards: that is the reference, token
+    /// for token.
+    pub guards: bool,
     /// Find the times of words.
     pub word_timestamps: bool,
     /// Punctuation that belongs to the next word.
@@ -135,6 +147,8 @@ impl Default for TranscribeOptions {
             condition_on_previous_text: true,
             initial_prompt: None,
             carry_initial_prompt: false,
+            hotwords: None,
+            guards: true,
             word_timestamps: false,
             prepend_punctuations: "\"'“¿([{-".into(),
             append_punctuations: "\"'.。,，!！?？:：”)]}、".into(),
@@ -149,6 +163,11 @@ impl Default for TranscribeOptions {
 }
 
 impl TranscribeOptions {
+    /// Whether there are guards: they come with the ladder of temperatures.
+    pub fn is_guarded(&self) -> bool {
+        self.guards && self.temperatures.len() > 1
+    }
+
     /// What counts as speech, if anything is left out that is not.
     pub fn voice_activity(&self) -> Option<VadOptions> {
         if self.batch.is_none() {

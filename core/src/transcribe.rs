@@ -9,6 +9,7 @@ use candle_core::Tensor;
 use crate::audio::{HOP_LENGTH, N_FRAMES, Waveform};
 use crate::decoding::{self, DecodingResult, LanguageProbability};
 use crate::error::{Error, Result};
+use crate::guards::LeftOut;
 use crate::mel::{LogMel, Mel};
 use crate::model::{AudioFeatures, Model};
 use crate::observer::{Event, Observer};
@@ -21,11 +22,14 @@ use crate::vad::{self, Timeline, Vad};
 pub mod anomalies;
 mod batch;
 pub mod fallback;
+mod guarded;
 mod run;
 pub mod segments;
+mod speech;
 mod window;
 
 use batch::Batches;
+use speech::Listener;
 pub use window::Window;
 use window::{frames, seconds};
 
@@ -54,11 +58,15 @@ pub struct Transcription {
     clips: Vec<(usize, usize)>,
     clip: usize,
     seek: usize,
+    /// Before the prompt of every window.
+    hotwords: Vec<u32>,
     tokens: Vec<u32>,
     initial_prompt_len: usize,
     prompt_reset_since: usize,
     last_speech_timestamp: f64,
     segments: Vec<Segment>,
+    left_out: Vec<LeftOut>,
+    listener: Listener,
     /// What is left to do in batches, if that is how it is done.
     batches: Option<Batches>,
     /// Where what is heard lies in the recording, if silence was left out.
@@ -167,14 +175,21 @@ impl Transcriber {
             }
         };
         options.decode.language = Some(language.clone());
-        let tokens = match &options.initial_prompt {
-            Some(prompt) => self.tokenizer.encode(&format!(" {}", prompt.trim()))?,
-            None => Vec::new(),
+        let given = |text: &Option<String>| match text {
+            Some(text) => self.tokenizer.encode(&format!(" {}", text.trim())),
+            None => Ok(Vec::new()),
         };
+        let (tokens, mut hotwords) = (given(&options.initial_prompt)?, given(&options.hotwords)?);
+        hotwords.truncate(run::prompt_room(self.model.dims().n_text_ctx));
         let clips = segments::clips(&options.clip_timestamps, mel.content_frames());
         let batches = match (options.batch, &spoken) {
             (Some(_), Some((_, timeline))) => Some(Batches::of(timeline, mel.content_frames())),
             _ => None,
+        };
+        let listener = if options.is_guarded() {
+            Listener::new(spoken.as_ref().map_or(audio, |(speech, _)| speech), self.vad.clone())
+        } else {
+            Listener::default()
         };
         Ok(Transcription {
             seek: clips.first().map_or(0, |clip| clip.0),
@@ -182,9 +197,12 @@ impl Transcriber {
             clip: 0,
             initial_prompt_len: tokens.len(),
             tokens,
+            hotwords,
             prompt_reset_since: 0,
             last_speech_timestamp: 0.0,
             segments: Vec::new(),
+            left_out: Vec::new(),
+            listener,
             batches,
             timeline: spoken.map(|(_, timeline)| timeline),
             whole_frames: audio.samples().len() / HOP_LENGTH,
@@ -226,23 +244,18 @@ impl Transcriber {
         let Some(window) = run.window() else { return Ok(ControlFlow::Break(())) };
         let xa = self.encode(run.mel.window(window.seek, window.segment_size), 1)?;
         run.options.decode.prompt = run.prompt(self.model.dims().n_text_ctx);
-        let decoded = fallback::decode_with_fallback(
-            self.model(),
-            &self.tokenizer,
-            &xa,
-            &run.options,
-            &[window.seek],
-            observer,
-        )?;
+        let decoded = self.ladder(run, &[window], &xa, observer)?;
         let Some(mut decoded) = decoded else { return Ok(ControlFlow::Break(())) };
-        let result = decoded.swap_remove(0);
-        if fallback::is_silence(&run.options, &result) {
-            run.seek += window.segment_size;
+        let heard = self.guarded(run, window, xa, decoded.swap_remove(0), observer)?;
+        let Some(heard) = heard else { return Ok(ControlFlow::Break(())) };
+        if heard.is_silence {
+            run.seek += heard.window.segment_size;
             return Ok(run.report(observer));
         }
-        let new = self.segments_of(run, window, &result, &xa)?;
+        let new = self.segments_of(run, heard.window, &heard.result, &heard.xa)?;
         let Some(new) = new else { return Ok(run.report(observer)) };
-        if run.add(new, &result, observer).is_break() {
+        let new = self.believed(run, &heard, new)?;
+        if run.add(new, &heard.result, observer).is_break() {
             return Ok(ControlFlow::Break(()));
         }
         Ok(run.report(observer))
@@ -312,6 +325,7 @@ impl Transcriber {
             text: self.tokenizer.decode(&run.tokens[run.initial_prompt_len..]),
             segments: run.segments,
             language: run.language,
+            left_out: run.left_out,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::guards::{Check, LeftOut, Readings};
+
 /// The text of a whole recording.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Transcript {
@@ -11,6 +13,9 @@ pub struct Transcript {
     pub segments: Vec<Segment>,
     /// Code of the language spoken, such as `en`.
     pub language: String,
+    /// What was taken for made up, if the guards are on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
 }
 
 /// A phrase with its times and the scores of the window it comes from.
@@ -39,6 +44,12 @@ pub struct Segment {
     /// With `word_timestamps`, the words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<Vec<Word>>,
+    /// What speaks against it, if the guards are on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+    /// What else its window was taken for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readings: Option<Box<Readings>>,
 }
 
 /// A word with its times.

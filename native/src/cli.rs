@@ -136,6 +136,9 @@ pub struct Args {
     /// Prompt every window with --initial_prompt
     #[arg(long = "carry_initial_prompt", default_value = "False", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Speech")]
     pub carry_initial_prompt: bool,
+    /// Words to expect, such as names and their spelling; they are put before the prompt of every window
+    #[arg(long, value_name = "TEXT", help_heading = "Speech")]
+    pub hotwords: Option<String>,
     /// Prompt each window with the text before it [default: True, with --batch False]
     #[arg(long = "condition_on_previous_text", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Speech")]
     pub condition_on_previous_text: Option<bool>,
@@ -212,6 +215,24 @@ pub struct Args {
         help_heading = "Decoding"
     )]
     pub suppress_tokens: Maybe<String>,
+    /// Text that a window has already becomes less probable by this factor; 1 changes nothing
+    #[arg(
+        long = "repetition_penalty",
+        default_value_t = 1.0,
+        value_name = "FACTOR",
+        allow_negative_numbers = true,
+        help_heading = "Decoding"
+    )]
+    pub repetition_penalty: f64,
+    /// No row of so many text tokens comes twice in a window; 0 for no limit
+    #[arg(
+        long = "no_repeat_ngram_size",
+        default_value_t = 0,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Decoding"
+    )]
+    pub no_repeat_ngram_size: usize,
     /// Step from one temperature to the next when a decoding fails; None tries only one
     #[arg(
         long = "temperature_increment_on_fallback",
@@ -248,6 +269,10 @@ pub struct Args {
         help_heading = "Decoding"
     )]
     pub no_speech_threshold: Maybe<f64>,
+    /// Hear again what speaks against itself, keep the better reading, and leave out what was written where nobody speaks;
+    /// without --temperature_increment_on_fallback there are no guards
+    #[arg(long, default_value = "True", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Decoding")]
+    pub guards: bool,
     /// Where the random numbers of sampling start
     #[arg(
         long,

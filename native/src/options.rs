@@ -45,6 +45,8 @@ pub fn transcribe_options(args: &Args) -> Result<TranscribeOptions, BadUsage> {
         condition_on_previous_text: args.condition_on_previous_text.unwrap_or(args.batch.0.is_none()),
         initial_prompt: args.initial_prompt.clone(),
         carry_initial_prompt: args.carry_initial_prompt,
+        hotwords: args.hotwords.clone(),
+        guards: args.guards,
         word_timestamps: args.word_timestamps,
         prepend_punctuations: args.prepend_punctuations.clone(),
         append_punctuations: args.append_punctuations.clone(),
@@ -110,7 +112,13 @@ fn decoding_options(args: &Args) -> Result<DecodingOptions, BadUsage> {
         let what = format!("`--length_penalty` should be a value between 0 and 1, not {alpha}");
         return Err(BadUsage::new(what));
     }
+    if !(args.repetition_penalty > 0.0 && args.repetition_penalty.is_finite()) {
+        let what = format!("`--repetition_penalty` must be above 0, not {}", args.repetition_penalty);
+        return Err(BadUsage::new(what));
+    }
     Ok(DecodingOptions {
+        repetition_penalty: args.repetition_penalty,
+        no_repeat_ngram_size: args.no_repeat_ngram_size,
         task: args.task,
         language: language(args.language.0.as_deref())?,
         best_of: at_least_one("--best_of", args.best_of.0)?,

@@ -4,6 +4,8 @@ use candle_whisper_core::decoding::filters::{
     ApplyTimestampRules, LogitFilter, SuppressBlank, SuppressTokens,
 };
 
+use candle_whisper_core::decoding::repeats::{NoRepeatNgram, RepetitionPenalty};
+
 use crate::data::tokenizer;
 
 const N_VOCAB: usize = 51864;
@@ -84,4 +86,35 @@ fn listed_tokens_are_never_sampled() {
     let left = remaining(&SuppressTokens::new(vec![0, 5, 51863]), &[SOT]);
     let gone: Vec<usize> = (0..N_VOCAB).filter(|&i| !left[i]).collect();
     assert_eq!(gone, [0, 5, 51863]);
+}
+
+#[test]
+fn text_that_is_there_already_becomes_less_probable_and_times_do_not() {
+    let filter = RepetitionPenalty::new(&tokenizer(N_VOCAB), 2, 2.0);
+    let mut logits = vec![1.0; N_VOCAB];
+    logits[6] = -1.0;
+    filter.apply(&mut logits, &[7, SOT, T0, 5, 6, 5, T0 + 3]);
+    assert_eq!((logits[5], logits[6]), (0.5, -2.0));
+    // The prompt's, times, the end, and what was not said.
+    assert!([7, T0 as usize, T0 as usize + 3, EOT as usize, 8].iter().all(|&i| logits[i] == 1.0));
+}
+
+#[test]
+fn no_row_of_so_many_tokens_comes_twice() {
+    // sampled, size, forbidden
+    type Row = (&'static [u32], usize, &'static [u32]);
+    let table: [Row; 6] = [
+        (&[T0, 1, 2, 3, 1, 2], 3, &[3]),
+        (&[T0, 1, 2, T0 + 5, T0 + 5, 1], 2, &[2]),
+        (&[1, 2, 1, 3, 1], 2, &[2, 3]),
+        (&[1, 2], 1, &[1, 2]),
+        (&[1], 3, &[]),
+        (&[], 1, &[]),
+    ];
+    for (sampled, size, forbidden) in table {
+        let mut logits = vec![0.0; N_VOCAB];
+        NoRepeatNgram::new(&tokenizer(N_VOCAB), 1, size).apply(&mut logits, &[&[SOT], sampled].concat());
+        let found: Vec<u32> = (0..N_VOCAB as u32).filter(|&i| !logits[i as usize].is_finite()).collect();
+        assert_eq!(found, forbidden, "{sampled:?} {size}");
+    }
 }

@@ -10,6 +10,7 @@ mod data;
 mod dims;
 mod filters;
 mod formats;
+mod guards;
 mod heap;
 mod integers;
 mod kernels;

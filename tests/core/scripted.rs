@@ -15,29 +15,29 @@ use candle_whisper_core::{Result, Transcriber, Transcript, Waveform};
 use crate::data::tokenizer;
 
 const N_VOCAB: usize = 51864;
-const T0: u32 = 50363;
+pub(crate) const T0: u32 = 50363;
 const EOT: u32 = 50256;
 const NO_SPEECH: u32 = 50361;
 const SOT_PREV: u32 = 50360;
 
 /// One decoding of a window: its tokens, how far each stands above all others, and the silence it hears.
 #[derive(Clone)]
-struct Attempt {
-    tokens: Vec<u32>,
-    margin: f32,
-    no_speech: f32,
+pub(crate) struct Attempt {
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) margin: f32,
+    pub(crate) no_speech: f32,
 }
 
-fn sure(tokens: &[u32]) -> Attempt {
+pub(crate) fn sure(tokens: &[u32]) -> Attempt {
     Attempt { tokens: tokens.to_vec(), margin: 40.0, no_speech: 0.0 }
 }
 
 /// The margin over 51863 others at which a token's log-probability is about -2.3.
-fn unsure(tokens: &[u32]) -> Attempt {
+pub(crate) fn unsure(tokens: &[u32]) -> Attempt {
     Attempt { margin: 8.6, ..sure(tokens) }
 }
 
-struct Scripted {
+pub(crate) struct Scripted {
     dims: ModelDimensions,
     windows: Vec<Vec<Attempt>>,
     state: Mutex<State>,
@@ -53,7 +53,7 @@ struct State {
 }
 
 impl Scripted {
-    fn new(windows: &[&[Attempt]]) -> Arc<Self> {
+    pub(crate) fn new(windows: &[&[Attempt]]) -> Arc<Self> {
         let dims = ModelDimensions {
             n_mels: 80,
             n_audio_ctx: 1500,
@@ -69,7 +69,7 @@ impl Scripted {
         Arc::new(Self { dims, windows, state: Mutex::default() })
     }
 
-    fn transcriber(self: &Arc<Self>) -> Transcriber {
+    pub(crate) fn transcriber(self: &Arc<Self>) -> Transcriber {
         Transcriber::new(self.clone(), tokenizer(N_VOCAB)).unwrap()
     }
 
@@ -77,7 +77,7 @@ impl Scripted {
         self.transcriber().run(&audio(seconds), options, &mut Silent).unwrap()
     }
 
-    fn prompts(&self) -> Vec<Vec<u32>> {
+    pub(crate) fn prompts(&self) -> Vec<Vec<u32>> {
         self.state.lock().unwrap().prompts.clone()
     }
 }
@@ -163,14 +163,19 @@ impl Model for Scripted {
     }
 }
 
-fn audio(seconds: usize) -> Waveform {
+pub(crate) fn audio(seconds: usize) -> Waveform {
     Waveform::new((0..seconds * 16_000).map(|i| (i as f32 / 20.0).sin() * 0.3).collect())
 }
 
+/// What is heard is a tone: nobody speaks, which only the guards would notice.
+fn unguarded() -> TranscribeOptions {
+    TranscribeOptions { guards: false, ..TranscribeOptions::default() }
+}
+
 /// " Hello", " world", " again": tokens of the English vocabulary.
-const HELLO: u32 = 18435;
-const WORLD: u32 = 995;
-const AGAIN: u32 = 757;
+pub(crate) const HELLO: u32 = 18435;
+pub(crate) const WORLD: u32 = 995;
+pub(crate) const AGAIN: u32 = 757;
 
 #[test]
 fn the_next_window_starts_at_the_last_timestamp_and_knows_the_text_so_far() {
@@ -194,7 +199,7 @@ fn repetition_is_tried_again_hotter() {
     let mut fallbacks = Vec::new();
     let transcript = model
         .transcriber()
-        .run(&audio(20), TranscribeOptions::default(), &mut |event: Event<'_>| {
+        .run(&audio(20), unguarded(), &mut |event: Event<'_>| {
             if let Event::Fallback { temperature, reason } = event {
                 fallbacks.push((temperature, reason));
             }
@@ -209,7 +214,7 @@ fn repetition_is_tried_again_hotter() {
 fn when_no_temperature_helps_the_last_decoding_stays() {
     let again = [&[T0][..], &[AGAIN; 60], &[T0 + 900]].concat();
     let model = Scripted::new(&[&[sure(&again)], &[sure(&[T0, HELLO, T0 + 100])]]);
-    let transcript = model.run(40, TranscribeOptions::default());
+    let transcript = model.run(40, unguarded());
     assert_eq!(transcript.segments[0].temperature, 1.0);
     assert_eq!(model.prompts().len(), 6 + 1);
     // So hot a text is no prompt for the next window.
@@ -220,20 +225,19 @@ fn when_no_temperature_helps_the_last_decoding_stays() {
 fn improbable_text_is_tried_again_and_silence_is_not() {
     let doubtful = unsure(&[T0, HELLO, WORLD, T0 + 900]);
     let model = Scripted::new(&[&[doubtful.clone(), sure(&[T0, AGAIN, T0 + 900])]]);
-    assert_eq!(model.run(20, TranscribeOptions::default()).text, " again");
+    assert_eq!(model.run(20, unguarded()).text, " again");
 
     let silent = Attempt { no_speech: 0.9, ..doubtful };
     let model = Scripted::new(&[std::slice::from_ref(&silent)]);
-    let transcript = model.run(20, TranscribeOptions::default());
+    let transcript = model.run(20, unguarded());
     assert!(transcript.segments.is_empty());
     assert_eq!(model.prompts().len(), 1);
 
     // Without the threshold there is no silence; sure text is kept whatever it hears.
-    let options =
-        TranscribeOptions { no_speech_threshold: None, logprob_threshold: None, ..Default::default() };
+    let options = TranscribeOptions { no_speech_threshold: None, logprob_threshold: None, ..unguarded() };
     assert_eq!(Scripted::new(&[std::slice::from_ref(&silent)]).run(20, options).text, " Hello world");
     let loud = Attempt { margin: 40.0, ..silent };
-    assert_eq!(Scripted::new(&[&[loud]]).run(20, TranscribeOptions::default()).text, " Hello world");
+    assert_eq!(Scripted::new(&[&[loud]]).run(20, unguarded()).text, " Hello world");
 }
 
 #[test]
@@ -256,6 +260,25 @@ fn prompts_follow_their_options() {
     assert_eq!(begins(carried.clone()), vec![vec![AGAIN]; 3]);
     let both = TranscribeOptions { condition_on_previous_text: true, ..carried };
     assert_eq!(begins(both), [vec![AGAIN], vec![AGAIN, HELLO], vec![AGAIN, HELLO, WORLD]]);
+}
+
+#[test]
+fn hotwords_come_before_every_prompt() {
+    let window = |token| sure(&[T0, token, T0 + 1500, T0 + 1500]);
+    let windows = [window(HELLO), window(WORLD)];
+    let windows: Vec<&[Attempt]> = windows.iter().map(std::slice::from_ref).collect();
+    let model = Scripted::new(&windows);
+    let options = TranscribeOptions { hotwords: Some(" again ".into()), ..Default::default() };
+    assert_eq!(model.run(60, options).text, " Hello world");
+    let begins: Vec<Vec<u32>> =
+        model.prompts().into_iter().map(|p| p.into_iter().filter(|&t| t < EOT).collect()).collect();
+    assert_eq!(begins, [vec![AGAIN], vec![AGAIN, HELLO]]);
+
+    // However many they are, there is room for the transcript.
+    let model = Scripted::new(&windows);
+    let options = TranscribeOptions { hotwords: Some("again ".repeat(400)), ..Default::default() };
+    model.run(60, options);
+    assert!(model.prompts().iter().all(|prompt| prompt.len() == 1 + 223 + 1));
 }
 
 #[test]

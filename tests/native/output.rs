@@ -19,7 +19,12 @@ fn outputs(folder: &Path, formats: &[OutputFormat]) -> Outputs {
 
 fn transcript() -> Transcript {
     let segment = Segment { text: " Hello.".into(), end: 1.0, ..Segment::default() };
-    Transcript { text: " Hello.".into(), segments: vec![segment], language: "en".into() }
+    Transcript {
+        text: " Hello.".into(),
+        segments: vec![segment],
+        language: "en".into(),
+        ..Transcript::default()
+    }
 }
 
 fn names(folder: &Path) -> Vec<String> {

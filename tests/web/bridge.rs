@@ -67,7 +67,8 @@ fn events_are_objects_with_a_type() {
 #[test]
 fn a_transcript_in_json_becomes_a_file_and_options_are_for_subtitles_only() {
     let segments = vec![Segment { text: " Hello".into(), end: 1.5, ..Segment::default() }];
-    let transcript = Transcript { text: " Hello".into(), segments, language: "en".into() };
+    let transcript =
+        Transcript { text: " Hello".into(), segments, language: "en".into(), ..Transcript::default() };
     let json = serde_json::to_string(&transcript).unwrap();
     let write = |format, options| transcript::write(&json, format, options).map_err(|e| e.to_string());
     assert_eq!(write("srt", "").unwrap(), "1\n00:00:00,000 --> 00:00:01,500\nHello\n\n");

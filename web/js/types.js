@@ -15,6 +15,7 @@
  * @property {number | null} [batch] decode so many windows at once, cut where speech pauses; one after the other if not given
  * @property {string | null} [initial_prompt]
  * @property {boolean} [carry_initial_prompt]
+ * @property {string | null} [hotwords] words to expect, put before the prompt of every window
  * @property {boolean} [word_timestamps]
  * @property {string} [prepend_punctuations]
  * @property {string} [append_punctuations]
@@ -33,6 +34,8 @@
  * @property {boolean} [suppress_blank]
  * @property {boolean} [without_timestamps]
  * @property {number | null} [max_initial_timestamp]
+ * @property {number} [repetition_penalty] text that a window has already becomes less probable by this factor
+ * @property {number} [no_repeat_ngram_size] no row of so many text tokens comes twice in a window; 0 for no limit
  */
 
 /**

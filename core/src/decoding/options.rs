@@ -43,6 +43,9 @@ impl DecodingOptions {
         if self.max_initial_timestamp.is_some_and(|t| !(0.0..=30.0).contains(&t)) {
             return bad("`max_initial_timestamp` must be between 0 and 30 seconds");
         }
+        if !(self.repetition_penalty > 0.0 && self.repetition_penalty.is_finite()) {
+            return bad("`repetition_penalty` must be above 0");
+        }
         Ok(())
     }
 }

@@ -4,13 +4,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
-use super::{Transcriber, Transcription, Window, fallback, frames, segments};
+use super::guarded::Heard;
+use super::{Transcriber, Transcription, Window, frames, segments};
 use crate::audio::N_FRAMES;
 use crate::decoding::DecodingResult;
 use crate::error::Result;
-use crate::model::AudioFeatures;
 use crate::observer::{Observer, Silent};
-use crate::options::TextOrTokens;
 use crate::timing::{self, WordOptions};
 use crate::transcript::Segment;
 use crate::vad::Timeline;
@@ -85,28 +84,30 @@ impl Transcriber {
         }
         let mel = windows.iter().flat_map(|window| run.mel.window(window.seek, window.segment_size));
         let xa = self.encode(mel.collect(), n)?;
-        run.options.decode.prompt = Some(TextOrTokens::Tokens(run.tokens[..run.initial_prompt_len].to_vec()));
-        let seeks: Vec<usize> = windows.iter().map(|window| window.seek).collect();
-        let decoded = fallback::decode_with_fallback(
-            self.model(),
-            &self.tokenizer,
-            &xa,
-            &run.options,
-            &seeks,
-            observer,
-        )?;
+        run.options.decode.prompt =
+            run.prompt_of(&run.tokens[..run.initial_prompt_len], self.model.dims().n_text_ctx);
+        let decoded = self.ladder(run, &windows, &xa, observer)?;
         let Some(decoded) = decoded else { return Ok(ControlFlow::Break(())) };
         batches.left.drain(..n);
         let mut rests = Vec::new();
-        for (i, (&window, result)) in windows.iter().zip(decoded).enumerate() {
-            if fallback::is_silence(&run.options, &result) {
-                batches.done.insert(window.seek, (result, Vec::new()));
-                continue;
+        for (i, (&window, tried)) in windows.iter().zip(decoded).enumerate() {
+            let heard = self.guarded(run, window, xa.select(&[i])?, tried, observer)?;
+            let Some(heard) = heard else { return Ok(ControlFlow::Break(())) };
+            // A shorter window leaves something too.
+            let mut left = heard.window.seek + heard.window.segment_size;
+            let new = if heard.is_silence {
+                Vec::new()
+            } else {
+                let heard_before = batches.heard_before(run, window.seek);
+                let (new, rest) = self.heard(run, &heard, heard_before)?;
+                left = rest.unwrap_or(left);
+                self.believed(run, &heard, new)?
+            };
+            let end = window.seek + window.segment_size;
+            if left + SHORTEST_REST <= end {
+                rests.push(Window { seek: left, segment_size: end - left });
             }
-            let heard_before = batches.heard_before(run, window.seek);
-            let (new, rest) = self.heard(run, window, &result, &xa, i, heard_before)?;
-            rests.extend(rest);
-            batches.done.insert(window.seek, (result, new));
+            batches.done.insert(window.seek, (heard.result, new));
         }
         rests.into_iter().rev().for_each(|rest| batches.left.push_front(rest));
         if batches.deliver(run, observer).is_break() {
@@ -115,16 +116,14 @@ impl Transcriber {
         Ok(run.report(observer))
     }
 
-    /// The segments of window `i` of a batch, and what is to be heard again.
+    /// The segments of a window of a batch, and the mel frame from which on it is to be heard again.
     fn heard(
         &self,
         run: &Transcription,
-        window: Window,
-        result: &DecodingResult,
-        xa: &AudioFeatures,
-        i: usize,
+        heard: &Heard,
         heard_before: f64,
-    ) -> Result<(Vec<Segment>, Option<Window>)> {
+    ) -> Result<(Vec<Segment>, Option<usize>)> {
+        let (window, result) = (heard.window, &heard.result);
         let split = segments::split_by_timestamps(&self.tokenizer, window, result);
         let (mut new, mut seek) = (split.segments, split.seek);
         let end = window.seek + window.segment_size;
@@ -137,15 +136,13 @@ impl Transcriber {
                 last_speech_timestamp: heard_before,
             };
             let (model, size) = (self.model(), window.segment_size);
-            timing::add_word_timestamps(&mut new, model, &self.tokenizer, &xa.select(&[i])?, size, &words)?;
+            timing::add_word_timestamps(&mut new, model, &self.tokenizer, &heard.xa, size, &words)?;
             if let Some(last) =
                 segments::end_of(&new).filter(|&last| last > window.time_offset() && seek < end)
             {
                 seek = frames(last);
             }
         }
-        let rest = (seek > window.seek && seek + SHORTEST_REST <= end)
-            .then(|| Window { seek, segment_size: end - seek });
-        Ok((new, rest))
+        Ok((new, (seek > window.seek && seek < end).then_some(seek)))
     }
 }

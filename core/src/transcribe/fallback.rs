@@ -67,15 +67,28 @@ pub fn decode_with_fallback(
     seeks: &[usize],
     observer: &mut dyn Observer,
 ) -> Result<Option<Vec<DecodingResult>>> {
-    let mut results: Vec<Option<DecodingResult>> = vec![None; seeks.len()];
+    let tried = all_readings(model, tokenizer, xa, options, seeks, &mut |_| Ok(false), observer)?;
+    Ok(tried.map(|tried| tried.into_iter().filter_map(|mut results| results.pop()).collect()))
+}
+
+/// The same with all decodings of each window, the one that counts last. Where `is_vain` says so of a window's number, nothing
+/// more is tried.
+pub(super) fn all_readings(
+    model: &dyn Model,
+    tokenizer: &Tokenizer,
+    xa: &AudioFeatures,
+    options: &TranscribeOptions,
+    seeks: &[usize],
+    is_vain: &mut dyn FnMut(usize) -> Result<bool>,
+    observer: &mut dyn Observer,
+) -> Result<Option<Vec<Vec<DecodingResult>>>> {
+    let mut results: Vec<Vec<DecodingResult>> = vec![Vec::new(); seeks.len()];
     let mut open: Vec<usize> = (0..seeks.len()).collect();
     let mut xa = Cow::Borrowed(xa);
     for (rung, &temperature) in options.temperatures.iter().enumerate() {
         let decode = options_at(&options.decode, temperature);
         let task = DecodingTask::new(model, tokenizer, &decode)?;
-        // Random numbers follow from seed, place and rung alone, so no state has to be kept between windows.
-        let seed = |&i: &usize| mix(mix(options.seed ^ seeks[i] as u64) ^ rung as u64);
-        let seeds: Vec<u64> = open.iter().map(seed).collect();
+        let seeds: Vec<u64> = open.iter().map(|&i| seed(options, seeks[i], rung)).collect();
         let mut on_tokens = |tokens: &[u32]| -> ControlFlow<()> {
             observer.event(Event::Text { so_far: &tokenizer.decode(tokens) })
         };
@@ -83,13 +96,15 @@ pub fn decode_with_fallback(
         let is_last = rung + 1 == options.temperatures.len();
         let mut rejected = Vec::new();
         for (i, result) in decoded.into_iter().enumerate() {
-            if let Verdict::Retry(reason) = judge(options, &result) {
+            if let Verdict::Retry(reason) = judge(options, &result)
+                && !is_vain(open[i])?
+            {
                 if !is_last && observer.event(Event::Fallback { temperature, reason }).is_break() {
                     return Ok(None);
                 }
                 rejected.push(i);
             }
-            results[open[i]] = Some(result);
+            results[open[i]].push(result);
         }
         if rejected.is_empty() || is_last {
             break;
@@ -99,7 +114,12 @@ pub fn decode_with_fallback(
             open = rejected.into_iter().map(|i| open[i]).collect();
         }
     }
-    Ok(results.into_iter().collect())
+    Ok(Some(results))
+}
+
+/// Random numbers follow from seed, place and attempt alone, so no state has to be kept between windows.
+pub(super) fn seed(options: &TranscribeOptions, seek: usize, attempt: usize) -> u64 {
+    mix(mix(options.seed ^ seek as u64) ^ attempt as u64)
 }
 
 /// Spreads the bits of a number (the finaliser of splitmix64).

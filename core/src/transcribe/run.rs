@@ -10,6 +10,11 @@ use crate::observer::{Event, Observer};
 use crate::options::TextOrTokens;
 use crate::transcript::Segment;
 
+/// Tokens that a prompt may have.
+pub(super) fn prompt_room(n_text_ctx: usize) -> usize {
+    n_text_ctx / 2 - 1
+}
+
 impl Transcription {
     /// Where the next window starts, in mel frames (10 ms).
     pub fn seek(&self) -> usize {
@@ -52,18 +57,33 @@ impl Transcription {
         }
     }
 
+    /// Hotwords, then what came before, as much of its end as there is room for.
     pub(super) fn prompt(&self, n_text_ctx: usize) -> Option<TextOrTokens> {
-        let prompt = if self.options.carry_initial_prompt {
+        self.prompt_of(&self.before(n_text_ctx), n_text_ctx)
+    }
+
+    /// Hotwords and the end of some tokens.
+    pub(super) fn prompt_of(&self, before: &[u32], n_text_ctx: usize) -> Option<TextOrTokens> {
+        if self.hotwords.is_empty() {
+            return Some(TextOrTokens::Tokens(before.to_vec()));
+        }
+        let room = prompt_room(n_text_ctx) - self.hotwords.len();
+        let cut = before.len().saturating_sub(room);
+        Some(TextOrTokens::Tokens([&self.hotwords, &before[cut..]].concat()))
+    }
+
+    /// The prompt of the reference, not cut yet.
+    fn before(&self, n_text_ctx: usize) -> Vec<u32> {
+        if self.options.carry_initial_prompt {
             let (initial, rest) = self.tokens.split_at(self.initial_prompt_len);
             let rest = &rest[self.prompt_reset_since.saturating_sub(self.initial_prompt_len)..];
-            let room = (n_text_ctx / 2 - 1).saturating_sub(initial.len());
+            let room = prompt_room(n_text_ctx).saturating_sub(initial.len());
             // With no room left, Python's `[-0:]` keeps everything; the prompt's end wins then.
             let cut = if room == 0 { 0 } else { rest.len().saturating_sub(room) };
             [initial, &rest[cut..]].concat()
         } else {
             self.tokens[self.prompt_reset_since..].to_vec()
-        };
-        Some(TextOrTokens::Tokens(prompt))
+        }
     }
 
     /// Adds the segments of a window, and tells of them.
