@@ -16,6 +16,8 @@
  * @property {string | null} [initial_prompt]
  * @property {boolean} [carry_initial_prompt]
  * @property {string | null} [hotwords] words to expect, put before the prompt of every window
+ * @property {boolean} [guards] hear again what speaks against itself, and leave out what was written where nobody speaks; true, but
+ *   without effect where there is one temperature
  * @property {boolean} [word_timestamps]
  * @property {string} [prepend_punctuations]
  * @property {string} [append_punctuations]
@@ -63,9 +65,30 @@
  * @property {number} compression_ratio
  * @property {number} no_speech_prob
  * @property {Word[]} [words]
+ * @property {Check[]} [checks] what speaks against it, if anything does and the option `guards` is on
+ * @property {Readings} [readings] what else its window was taken for
  */
 
-/** @typedef {{text: string, segments: Segment[], language: string}} Transcript */
+/**
+ * What speaks against a text: it compresses too well, goes round in circles, is improbable; its window seems silent, nobody is heard,
+ * the attention stands still, or it is what Whisper is known to make up.
+ * @typedef {"compression_ratio" | "repeated_ngrams" | "logprob" | "no_speech" | "vad_silence" | "attention" | "phantom_phrase"} Check
+ */
+
+/**
+ * The decodings of a window, in the order in which they were tried, and which of them is kept.
+ * @typedef {object} Readings
+ * @property {{how: "ladder" | "without_prompt" | "higher_temperature" | "shorter_window", temperature: number, avg_logprob: number,
+ *   compression_ratio: number, checks: Check[], text: string}[]} tried
+ * @property {number} kept
+ * @property {"passed" | "fewest_checks" | "highest_logprob"} why
+ */
+
+/**
+ * `left_out`: what was taken for made up, if there is any; times are seconds.
+ * @typedef {{text: string, segments: Segment[], language: string,
+ *   left_out?: {start: number, end: number, text: string, checks: Check[]}[]}} Transcript
+ */
 
 /**
  * What happens while a recording is transcribed, in order; times are seconds. `decoding`: so much has been read of what the file

@@ -75,17 +75,15 @@ const OPERATIONS = {
       whisper?.free();
       hasVad = false;
       whisper = new Whisper(config, generation, tokenizer, dtype ?? "f32", weights.size, weights.read);
+      // The guards ask it where they doubt. Without its weights they ask nobody; who needs them will be told.
+      await listen().catch(() => {});
       return whisper.info();
     } finally {
       weights.close();
     }
   },
 
-  async vad() {
-    if (hasVad) return;
-    loaded().setVad(await vadWeights({ newHash: () => new Hash(), converter: Arriving }));
-    hasVad = true;
-  },
+  vad: listen,
 
   async decode({ id, file, hint }, tell) {
     audio?.free();
@@ -131,6 +129,13 @@ const OPERATIONS = {
     return loaded().detectLanguage(heard());
   },
 };
+
+/** Gives the model voice activity detection, if it has none yet. */
+async function listen() {
+  if (hasVad) return;
+  loaded().setVad(await vadWeights({ newHash: () => new Hash(), converter: Arriving }));
+  hasVad = true;
+}
 
 function loaded() {
   if (!whisper) throw new CandleWhisperError("model", "no model is loaded");
