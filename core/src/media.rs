@@ -22,6 +22,7 @@ use symphonia::core::packet::Packet;
 
 use crate::audio::{Converter, Pcm, Waveform};
 use crate::error::{Error, Result};
+use crate::recording::Blocks;
 use codec::{Codec, Container};
 use open::Opened;
 
@@ -181,6 +182,12 @@ impl MediaReader {
                 return Ok(None);
             }
         }
+    }
+}
+
+impl Blocks for MediaReader {
+    fn next_block(&mut self) -> Result<Option<&[f32]>> {
+        self.next_block()
     }
 }
 
