@@ -160,18 +160,14 @@ impl Transcriber {
         options: TranscribeOptions,
         observer: &mut dyn Observer,
     ) -> Result<Transcription> {
-        let refused = |what: &str| {
-            let why = format!("`{what}` needs the whole recording, and this one is read only once");
-            Err(Error::Options(why))
-        };
-        if options.batch.is_some() {
-            return refused("batch");
-        }
-        if options.vad.is_some() {
-            return refused("vad");
-        }
-        if !options.clip_timestamps.is_sorted() {
-            return refused("clip_timestamps` that go back in time, as `");
+        let asked = [
+            (options.batch.is_some(), "`batch` needs"),
+            (options.vad.is_some(), "`vad` needs"),
+            (!options.clip_timestamps.is_sorted(), "`clip_timestamps` that go back in time need"),
+        ];
+        if let Some((_, what)) = asked.into_iter().find(|(asked, _)| *asked) {
+            let why = format!("{what} the whole recording, and this one is read only once");
+            return Err(Error::Options(why));
         }
         let stream = MelStream::running(Arc::clone(&self.log_mel), blocks);
         let mut sound = Sound::Stream(Arc::new(Mutex::new(stream)));
