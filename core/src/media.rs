@@ -9,6 +9,7 @@ mod codec;
 mod mp4;
 mod open;
 mod opus;
+mod passing;
 mod sniff;
 mod source;
 mod wav;
@@ -22,8 +23,10 @@ use symphonia::core::packet::Packet;
 
 use crate::audio::{Converter, Pcm, Waveform};
 use crate::error::{Error, Result};
+use crate::recording::Blocks;
 use codec::{Codec, Container};
 use open::Opened;
+use passing::Passing;
 
 /// Faults of the container in a row after which the rest is given up.
 const MAX_FAULTS: usize = 16;
@@ -75,7 +78,23 @@ impl MediaReader {
     where
         S: Read + Seek + Send + 'static,
     {
-        let opened = guarded(|| open::open(source, hint))??;
+        Self::of(guarded(|| open::open(source, hint, true))??)
+    }
+
+    /// As [`MediaReader::open`] of what can only be read once from its start to its end, such as a pipe. Samples come while it
+    /// is written; a file that has its index at its end can't be read so.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`].
+    pub fn open_passing<R>(source: R, hint: Option<&str>) -> Result<Self>
+    where
+        R: Read + Send + 'static,
+    {
+        Self::of(guarded(|| open::open(Passing::new(source), hint, false))??)
+    }
+
+    fn of(opened: Opened) -> Result<Self> {
         let Opened { format, track, codec, edit, container } = opened;
         let claimed = track.duration.zip(track.time_base).and_then(|(duration, base)| {
             let time = base.calc_duration(duration)?;
@@ -181,6 +200,12 @@ impl MediaReader {
                 return Ok(None);
             }
         }
+    }
+}
+
+impl Blocks for MediaReader {
+    fn next_block(&mut self) -> Result<Option<&[f32]>> {
+        self.next_block()
     }
 }
 

@@ -1,7 +1,12 @@
 //! Log-mel spectrograms as Whisper was trained on them (openai/whisper, `whisper/audio.py`): reflect-padded
 //! STFT of 400 samples every 160, Slaney mel filters, log10, clamped to 8 below the whole recording's maximum.
 //!
-//! Samples in, [`Mel`] out. The filters, the window and the transform are planned once per [`LogMel`].
+//! Samples in, [`Mel`] out, or a [`MelStream`] where the samples come bit by bit. The filters, the window and the transform
+//! are planned once per [`LogMel`].
+
+mod stream;
+
+use std::ops::Range;
 
 use std::sync::Arc;
 
@@ -10,6 +15,8 @@ use realfft::{RealFftPlanner, RealToComplex, num_complex::Complex32};
 
 use crate::audio::{HOP_LENGTH, N_FFT, N_FRAMES, SAMPLE_RATE, Waveform};
 use crate::error::{Error, Result};
+
+pub use stream::{Extent, MelStream};
 
 /// Bins of a real transform of [`N_FFT`] samples.
 const N_BINS: usize = N_FFT / 2 + 1;
@@ -110,39 +117,40 @@ impl LogMel {
     /// # Errors
     /// None in practice: the transform is given buffers of the length it was planned for.
     pub fn compute(&self, audio: &Waveform) -> Result<Mel> {
-        let samples = audio.samples();
         let n_mels = self.n_mels();
-        let content_frames = samples.len() / HOP_LENGTH;
-        // A frame reaches 200 samples to both sides, so the first frames of the silence still hear the end.
-        let stored = content_frames + N_FFT / 2 / HOP_LENGTH + 2;
-        let mut frames = vec![0.0; stored * n_mels];
-        let max = frames
-            .par_chunks_mut(BLOCK * n_mels)
+        let content_frames = audio.samples().len() / HOP_LENGTH;
+        let mut frames = vec![0.0; stored(content_frames) * n_mels];
+        let max = self.frames(Stretch { samples: audio.samples(), first: 0 }, 0, &mut frames)?;
+        frames.iter_mut().for_each(|x| *x = scale(*x, max));
+        Ok(Mel { n_mels, content_frames, frames, silence: scale(FLOOR.log10(), max) })
+    }
+
+    /// log10 of the mel powers of the frames from `start` on, and their maximum. out: (n_frames, n_mels)
+    fn frames(&self, heard: Stretch<'_>, start: usize, out: &mut [f32]) -> Result<f32> {
+        let n_mels = self.n_mels();
+        out.par_chunks_mut(BLOCK * n_mels)
             .enumerate()
             .map_init(
                 || Scratch::new(&*self.fft),
                 |scratch, (block, frames)| -> Result<f32> {
                     let mut max = FLOOR.log10();
                     for (t, frame) in frames.chunks_exact_mut(n_mels).enumerate() {
-                        self.frame(samples, block * BLOCK + t, scratch, frame)?;
+                        self.frame(heard, start + block * BLOCK + t, scratch, frame)?;
                         max = frame.iter().copied().fold(max, f32::max);
                     }
                     Ok(max)
                 },
             )
-            .try_reduce(|| FLOOR.log10(), |a, b| Ok(a.max(b)))?;
-        let scale = |x: f32| (x.max(max - 8.0) + 4.0) / 4.0;
-        frames.iter_mut().for_each(|x| *x = scale(*x));
-        Ok(Mel { n_mels, content_frames, frames, silence: scale(FLOOR.log10()) })
+            .try_reduce(|| FLOOR.log10(), |a, b| Ok(a.max(b)))
     }
 
     /// log10 of the mel powers around sample `t * HOP_LENGTH`. out: (n_mels)
-    fn frame(&self, samples: &[f32], t: usize, scratch: &mut Scratch, out: &mut [f32]) -> Result<()> {
+    fn frame(&self, heard: Stretch<'_>, t: usize, scratch: &mut Scratch, out: &mut [f32]) -> Result<()> {
         let start = (t * HOP_LENGTH) as isize - (N_FFT / 2) as isize;
         for (i, (x, w)) in scratch.input.iter_mut().zip(&self.window).enumerate() {
             // Reflected before the start; after the end there is silence.
             let at = (start + i as isize).unsigned_abs();
-            *x = samples.get(at).copied().unwrap_or(0.0) * w;
+            *x = heard.samples.get(at.wrapping_sub(heard.first)).copied().unwrap_or(0.0) * w;
         }
         self.fft
             .process_with_scratch(&mut scratch.input, &mut scratch.output, &mut scratch.fft)
@@ -157,6 +165,32 @@ impl LogMel {
         }
         Ok(())
     }
+}
+
+/// Samples of a recording from one of them on: all that the frames hear that are asked for, but for silence after the end.
+#[derive(Clone, Copy)]
+struct Stretch<'a> {
+    samples: &'a [f32],
+    first: usize,
+}
+
+impl Stretch<'_> {
+    /// The samples that these frames hear. Those before the recording are mirrored.
+    fn of(frames: Range<usize>) -> Range<usize> {
+        let first = (frames.start * HOP_LENGTH).saturating_sub(N_FFT / 2);
+        first..frames.end * HOP_LENGTH + N_FFT / 2
+    }
+}
+
+/// Frames that hear something of a recording of `content_frames`: one reaches 200 samples to both sides, so the first frames
+/// of the silence still hear the end.
+fn stored(content_frames: usize) -> usize {
+    content_frames + N_FFT / 2 / HOP_LENGTH + 2
+}
+
+/// As the network was trained, by the maximum of all of the recording.
+fn scale(x: f32, max: f32) -> f32 {
+    (x.max(max - 8.0) + 4.0) / 4.0
 }
 
 struct Scratch {

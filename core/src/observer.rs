@@ -8,6 +8,11 @@ use crate::transcript::Segment;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event<'a> {
+    /// The recording is looked through before it is heard.
+    Reading {
+        /// Mel frames (10 ms) that were read; it begins again at 0 if it is read twice.
+        frames: usize,
+    },
     /// The language was detected.
     Language {
         /// Code, such as `en`.

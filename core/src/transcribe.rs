@@ -6,32 +6,42 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use crate::audio::{HOP_LENGTH, N_FRAMES, Waveform};
+use crate::audio::{N_FRAMES, Waveform};
 use crate::decoding::{self, DecodingResult, LanguageProbability};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::guards::LeftOut;
-use crate::mel::{LogMel, Mel};
+use crate::mel::LogMel;
 use crate::model::{AudioFeatures, Model};
-use crate::observer::{Event, Observer};
+use crate::observer::Observer;
 use crate::options::TranscribeOptions;
 use crate::timing::{self, WordOptions};
 use crate::tokenizer::Tokenizer;
 use crate::transcript::{Segment, Transcript};
-use crate::vad::{self, Timeline, Vad};
+use crate::vad::{Timeline, Vad};
 
 pub mod anomalies;
 mod batch;
+mod checkpoint;
 pub mod fallback;
 mod guarded;
 mod run;
 pub mod segments;
+mod sound;
 mod speech;
+mod start;
 mod window;
 
 use batch::Batches;
+pub use checkpoint::Checkpoint;
+pub(crate) use checkpoint::bits;
+use sound::Sound;
 use speech::Listener;
+pub use start::Plan;
 pub use window::Window;
 use window::{frames, seconds};
+
+/// Seconds after a window that may be waited for, of a recording whose end is not known.
+const MOST_READ_AHEAD: f64 = 3600.0;
 
 /// Owns what does not change: network, tokenizer, planned mel. Cheap to clone, shared between threads.
 #[derive(Clone)]
@@ -53,7 +63,7 @@ impl std::fmt::Debug for Transcriber {
 pub struct Transcription {
     options: TranscribeOptions,
     language: String,
-    mel: Mel,
+    sound: Sound,
     /// (start, end) of the clips to process, in mel frames
     clips: Vec<(usize, usize)>,
     clip: usize,
@@ -67,12 +77,16 @@ pub struct Transcription {
     segments: Vec<Segment>,
     left_out: Vec<LeftOut>,
     listener: Listener,
+    /// Segments and tokens that are in checkpoints already.
+    n_kept: usize,
+    n_tokens_kept: usize,
     /// What is left to do in batches, if that is how it is done.
     batches: Option<Batches>,
     /// Where what is heard lies in the recording, if silence was left out.
     timeline: Option<Timeline>,
     /// Mel frames in the recording, silence included.
     whole_frames: usize,
+    plan: Option<Plan>,
 }
 
 impl Transcriber {
@@ -101,17 +115,9 @@ impl Transcriber {
         &self.tokenizer
     }
 
-    /// The probability of every language in the first 30 s, in token order.
-    ///
-    /// # Errors
-    /// If the network knows only English, or the device fails.
-    pub fn detect_language(&self, audio: &Waveform) -> Result<Vec<LanguageProbability>> {
-        self.detect(&self.log_mel.compute(audio)?)
-    }
-
-    fn detect(&self, mel: &Mel) -> Result<Vec<LanguageProbability>> {
+    fn detect(&self, sound: &mut Sound) -> Result<Vec<LanguageProbability>> {
         // As the reference: with the silence after a short recording, not with zeros.
-        let xa = self.encode(mel.window(0, N_FRAMES), 1)?;
+        let xa = self.encode(sound.windows(&[Window { seek: 0, segment_size: N_FRAMES }])?, 1)?;
         let mut probabilities = decoding::detect_language(self.model(), &self.tokenizer, &xa)?;
         Ok(probabilities.swap_remove(0))
     }
@@ -120,96 +126,6 @@ impl Transcriber {
     fn encode(&self, windows: Vec<f32>, n: usize) -> Result<AudioFeatures> {
         let shape = (n, self.log_mel.n_mels(), N_FRAMES);
         self.model.encode(&Tensor::from_vec(windows, shape, &candle_core::Device::Cpu)?)
-    }
-
-    /// Checks the options, computes the mel and, where no language is given, hears which is spoken.
-    ///
-    /// # Errors
-    /// If an option can't be used or the device fails.
-    pub fn start(&self, audio: &Waveform, options: TranscribeOptions) -> Result<Transcription> {
-        self.start_observed(audio, options, &mut crate::observer::Silent)
-    }
-
-    /// As [`Transcriber::start`], and tells of the language where it is detected.
-    ///
-    /// # Errors
-    /// As [`Transcriber::start`].
-    pub fn start_observed(
-        &self,
-        audio: &Waveform,
-        mut options: TranscribeOptions,
-        observer: &mut dyn Observer,
-    ) -> Result<Transcription> {
-        options.validate()?;
-        for &temperature in &options.temperatures {
-            let options = fallback::options_at(&options.decode, temperature);
-            decoding::DecodingTask::new(self.model(), &self.tokenizer, &options)?;
-        }
-        let spoken = match &options.voice_activity() {
-            Some(options) => {
-                let vad = self.vad.as_deref().cloned().map_or_else(Vad::bundled, Ok)?;
-                Some(Timeline::cut(audio, &vad::speech(vad, audio, options)?))
-            }
-            None => None,
-        };
-        let mel = self.log_mel.compute(spoken.as_ref().map_or(audio, |(speech, _)| speech))?;
-        let language = match options.decode.language.take() {
-            Some(language) if self.tokenizer.is_multilingual() => {
-                self.tokenizer.language_token(&language)?.1.to_owned()
-            }
-            Some(language) => match crate::languages::code_of(&language) {
-                Some("en") => "en".to_owned(),
-                _ => {
-                    return Err(Error::Options(format!("this model knows only English, not `{language}`")));
-                }
-            },
-            None if !self.tokenizer.is_multilingual() => "en".to_owned(),
-            None => {
-                // Where nobody speaks, silence has a language too.
-                let silent = spoken.as_ref().is_some_and(|(speech, _)| speech.samples().is_empty());
-                let detected = if silent { self.detect_language(audio)? } else { self.detect(&mel)? };
-                let best = decoding::most_probable(&detected)?;
-                // A `Break` here ends the run before its first window, which `run` sees by itself.
-                let _ = observer.event(Event::Language { code: best.code, probability: best.probability });
-                best.code.to_owned()
-            }
-        };
-        options.decode.language = Some(language.clone());
-        let given = |text: &Option<String>| match text {
-            Some(text) => self.tokenizer.encode(&format!(" {}", text.trim())),
-            None => Ok(Vec::new()),
-        };
-        let (tokens, mut hotwords) = (given(&options.initial_prompt)?, given(&options.hotwords)?);
-        hotwords.truncate(run::prompt_room(self.model.dims().n_text_ctx));
-        let clips = segments::clips(&options.clip_timestamps, mel.content_frames());
-        let batches = match (options.batch, &spoken) {
-            (Some(_), Some((_, timeline))) => Some(Batches::of(timeline, mel.content_frames())),
-            _ => None,
-        };
-        let listener = if options.is_guarded() {
-            Listener::new(spoken.as_ref().map_or(audio, |(speech, _)| speech), self.vad.clone())
-        } else {
-            Listener::default()
-        };
-        Ok(Transcription {
-            seek: clips.first().map_or(0, |clip| clip.0),
-            clips,
-            clip: 0,
-            initial_prompt_len: tokens.len(),
-            tokens,
-            hotwords,
-            prompt_reset_since: 0,
-            last_speech_timestamp: 0.0,
-            segments: Vec::new(),
-            left_out: Vec::new(),
-            listener,
-            batches,
-            timeline: spoken.map(|(_, timeline)| timeline),
-            whole_frames: audio.samples().len() / HOP_LENGTH,
-            options,
-            language,
-            mel,
-        })
     }
 
     /// Transcribes all of `audio`; if the observer stops it, what is done so far.
@@ -222,7 +138,11 @@ impl Transcriber {
         options: TranscribeOptions,
         observer: &mut dyn Observer,
     ) -> Result<Transcript> {
-        let mut run = self.start_observed(audio, options, observer)?;
+        let run = self.start_observed(audio, options, observer)?;
+        self.run_on(run, observer)
+    }
+
+    fn run_on(&self, mut run: Transcription, observer: &mut dyn Observer) -> Result<Transcript> {
         while self.next_window(&mut run, observer)?.is_continue() {}
         Ok(self.finish(run))
     }
@@ -241,8 +161,8 @@ impl Transcriber {
             run.batches = Some(batches);
             return outcome;
         }
-        let Some(window) = run.window() else { return Ok(ControlFlow::Break(())) };
-        let xa = self.encode(run.mel.window(window.seek, window.segment_size), 1)?;
+        let Some(window) = run.window()? else { return Ok(ControlFlow::Break(())) };
+        let xa = self.encode(run.sound.windows(&[window])?, 1)?;
         run.options.decode.prompt = run.prompt(self.model.dims().n_text_ctx);
         let decoded = self.ladder(run, &[window], &xa, observer)?;
         let Some(mut decoded) = decoded else { return Ok(ControlFlow::Break(())) };
@@ -255,7 +175,7 @@ impl Transcriber {
         let new = self.segments_of(run, heard.window, &heard.result, &heard.xa)?;
         let Some(new) = new else { return Ok(run.report(observer)) };
         let new = self.believed(run, &heard, new)?;
-        if run.add(new, &heard.result, observer).is_break() {
+        if run.add(new, heard.result.temperature, observer).is_break() {
             return Ok(ControlFlow::Break(()));
         }
         Ok(run.report(observer))
@@ -295,11 +215,13 @@ impl Transcriber {
             run.seek = frames(end);
         }
         if let Some(threshold) = run.options.hallucination_silence_threshold {
+            // Whether the recording ends within the threshold after the window.
+            let after = window.seek + N_FRAMES + frames(threshold.clamp(0.0, MOST_READ_AHEAD)) + 1;
             let outcome = anomalies::skip_silence(&anomalies::Scene {
                 window,
                 threshold,
                 single_timestamp_ending: split.single_timestamp_ending,
-                content_frames: run.mel.content_frames(),
+                content_frames: run.sound.reach(window.seek, after)?,
                 last_speech_timestamp: run.last_speech_timestamp,
                 seek: run.seek,
                 segments: &new,

@@ -1,21 +1,26 @@
 //! Voice activity: where in a recording somebody speaks, so that silence and noise are neither computed nor made words
 //! of. The network is Silero VAD (MIT, PyPI `silero-vad`), its weights are bundled (feature `vad`) or given.
 
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::audio::{SAMPLE_RATE, Waveform};
 use crate::error::{Error, Result};
+use crate::recording::Blocks;
 
 mod network;
 mod spans;
 mod timeline;
 
+use network::AT_ONCE;
 pub use network::{CHUNK, Vad};
+use spans::Spans;
 pub use spans::spans;
 pub use timeline::Timeline;
 
 /// A stretch of samples in which somebody speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// First sample.
     pub start: usize,
@@ -87,6 +92,46 @@ pub fn speech(mut vad: Vad, audio: &Waveform, options: &VadOptions) -> Result<Ve
     options.validate()?;
     let probabilities = vad.probabilities(audio.samples())?;
     Ok(spans(&probabilities, audio.samples().len(), options))
+}
+
+/// The same of a recording that is read block by block. `told` hears how many samples were read; `None` if it breaks.
+///
+/// # Errors
+/// If an option is out of range, or the recording can't be read.
+pub fn listen(
+    mut vad: Vad,
+    blocks: &mut dyn Blocks,
+    options: &VadOptions,
+    told: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Option<Heard>> {
+    options.validate()?;
+    let (mut spans, mut n_samples) = (Spans::new(options), 0);
+    let mut samples = Vec::with_capacity(AT_ONCE * CHUNK);
+    loop {
+        let block = blocks.next_block()?;
+        let at_end = block.is_none();
+        samples.extend_from_slice(block.unwrap_or_default());
+        // As many at once as of a whole recording, so that its probabilities are the same to the last bit.
+        let n = if at_end { samples.len() } else { samples.len() / (AT_ONCE * CHUNK) * (AT_ONCE * CHUNK) };
+        vad.probabilities(&samples[..n])?.into_iter().for_each(|probability| spans.push(probability));
+        samples.drain(..n);
+        n_samples += n;
+        if at_end {
+            return Ok(Some(Heard { spans: spans.finish(n_samples), n_samples }));
+        }
+        if n > 0 && told(n_samples).is_break() {
+            return Ok(None);
+        }
+    }
+}
+
+/// What voice activity is known of a recording.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// Where somebody speaks.
+    pub spans: Vec<Span>,
+    /// Samples in the recording.
+    pub n_samples: usize,
 }
 
 /// Samples in so many milliseconds.

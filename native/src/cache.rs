@@ -11,11 +11,12 @@ use anyhow::{Context, Result, anyhow, bail};
 use candle_core::{DType, Device, DeviceLocation};
 use candle_whisper_core::observer::Silent;
 use candle_whisper_core::weights::Matrices;
-use candle_whisper_core::{TranscribeOptions, Transcriber, Transcript, media};
+use candle_whisper_core::{TranscribeOptions, Transcriber, Transcript};
 
 use crate::device::{self, DeviceRequest, Precision};
 use crate::hub::Wish;
 use crate::hub::settings::Settings;
+use crate::input::{Input, Opened};
 use crate::load::{self, ModelFiles, Numbers};
 use crate::locate::{self, Location};
 use crate::memory::{Fit, Memory, Needs, compare};
@@ -193,12 +194,11 @@ pub fn evict_model(model: &str) -> bool {
 /// # anyhow::Ok(())
 /// ```
 pub fn transcribe(path: impl Into<PathBuf>) -> Result<Transcript> {
-    let path = path.into();
+    let input = Input::File(path.into());
     let whisper = preload_model(locate::BUNDLED)?;
-    let file = std::fs::File::open(&path).with_context(|| format!("could not open `{}`", path.display()))?;
-    let audio = media::decode(file, path.extension().and_then(|e| e.to_str()))
-        .with_context(|| format!("could not decode `{}`", path.display()))?;
-    Ok(whisper.run(&audio, TranscribeOptions::default(), &mut Silent)?)
+    let recording = Opened::new(&input)?.recording();
+    let transcript = whisper.run_recording(recording, TranscribeOptions::default(), &mut Silent);
+    transcript.with_context(|| format!("could not transcribe {input}"))
 }
 
 /// Values that are made once for each key, by whoever asks first, while others who ask for the same wait.

@@ -113,6 +113,10 @@ pub struct Args {
     /// `all` is the first five, and what -o alone means
     #[arg(long = "output_format", short = 'f', value_name = "FORMAT", value_delimiter = ',', value_parser = formats(), help_heading = "Output")]
     pub output_format: Vec<Formats>,
+    /// Go on where a run of the same recording, model and options broke off: each window is kept in
+    /// NAME.candle-whisper.resume beside the outputs until they are written
+    #[arg(long, help_heading = "Output")]
+    pub resume: bool,
     /// True prints each segment once it is done, False shows only the progress bar, None nothing; True where the
     /// outputs are files
     #[arg(
@@ -124,6 +128,10 @@ pub struct Args {
     )]
     pub verbose: Option<Verbosity>,
 
+    /// Read the recording only once, as it comes: each window's loudness is measured by what was heard until its end, not by the
+    /// whole recording, and text comes before a pipe ends
+    #[arg(long = "running_maximum", default_value = "False", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Speech")]
+    pub running_maximum: bool,
     /// Transcribe in the language spoken, or translate to English
     #[arg(long, default_value = "transcribe", value_name = "TASK", value_parser = task(), help_heading = "Speech")]
     pub task: Task,

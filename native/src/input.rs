@@ -4,15 +4,18 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Seek};
+use std::io::{self, IsTerminal, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, bail};
+use candle_whisper_core::Recording;
+use candle_whisper_core::media::MediaReader;
 use tempfile::SpooledTempFile;
 
 /// Most bytes taken from what can't seek: over a day of stereo CD audio in WAV.
 pub const MOST_SPOOLED: u64 = 16 << 30;
-const IN_MEMORY: usize = 64 << 20;
+const IN_MEMORY: usize = 1 << 20;
 
 /// A recording as named on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +101,85 @@ impl Input {
             }),
         };
         source.with_context(|| format!("could not read {self}"))
+    }
+}
+
+/// An opened recording, read as often as it has to be; clones share it, and one of them reads at a time.
+#[derive(Clone)]
+pub struct Opened {
+    source: Arc<Mutex<Box<dyn Source>>>,
+    extension: Option<String>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("extension", &self.extension).finish_non_exhaustive()
+    }
+}
+
+impl Opened {
+    /// Opens a recording, see [`Input::open`].
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn new(input: &Input) -> anyhow::Result<Self> {
+        let source = Arc::new(Mutex::new(input.open()?));
+        Ok(Self { source, extension: input.extension().map(ToOwned::to_owned) })
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> MutexGuard<'_, Box<dyn Source>> {
+        // Who reads begins with a seek, so a reader that panicked has left nothing behind.
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A decoder at its start.
+    ///
+    /// # Errors
+    /// If nothing in it can be decoded.
+    pub fn decoder(&self) -> candle_whisper_core::Result<MediaReader> {
+        MediaReader::open(Shared(self.clone()), self.extension.as_deref())
+    }
+
+    /// Its samples, block by block.
+    pub fn recording(&self) -> Recording {
+        let opened = self.clone();
+        Recording::again(move || opened.decoder())
+    }
+}
+
+/// A reader of what others read too, though not meanwhile.
+struct Shared(Opened);
+
+impl Read for Shared {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.bytes().read(buffer)
+    }
+}
+
+impl Seek for Shared {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.bytes().seek(to)
+    }
+}
+
+impl Input {
+    /// A decoder of the recording that reads it once from its start to its end, and as it comes.
+    ///
+    /// # Errors
+    /// If it can't be read; the inner one, if nothing in it can be decoded.
+    pub fn passing(&self) -> anyhow::Result<candle_whisper_core::Result<MediaReader>> {
+        let source: Box<dyn Read + Send> = match self {
+            Self::Stdin => Box::new(io::stdin()),
+            Self::File(path) => {
+                let file = File::open(path).with_context(|| format!("could not read {self}"))?;
+                if file.metadata()?.is_file() {
+                    return Ok(MediaReader::open(file, self.extension()));
+                }
+                Box::new(file)
+            }
+        };
+        Ok(MediaReader::open_passing(source, self.extension()))
     }
 }
 

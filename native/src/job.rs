@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_whisper_core::TranscribeOptions;
 use candle_whisper_core::writers::OutputFormat;
 
-use crate::cli::{Args, Formats, Verbosity};
+use crate::cli::{Args, Formats, Maybe, Verbosity};
 use crate::device::{DeviceRequest, Precision};
 use crate::input::Input;
 use crate::locate::{self, Location};
@@ -33,6 +33,10 @@ pub struct Job {
     pub options: TranscribeOptions,
     /// Where the transcripts go.
     pub outputs: Outputs,
+    /// Whether to keep the state beside the outputs, and to go on from one that is there.
+    pub resume: bool,
+    /// Whether recordings are read only once.
+    pub running_maximum: bool,
     /// What to show meanwhile.
     pub show: Show,
     /// What to say before the work begins.
@@ -56,18 +60,42 @@ impl Job {
         let outputs = Outputs { place: place(args), formats: formats(args), subtitles };
         let inputs: Vec<Input> = args.audio.iter().cloned().map(Input::from).collect();
         outputs.check(&inputs)?;
+        check_reading(args, &outputs.place)?;
         Ok(Self {
             precision: precision(args)?,
             model: locate::locate(&args.model, args.model_dir.as_deref())?,
             cache_dir: args.cache_dir.clone(),
             device: args.device,
             threads: args.threads.0.unwrap_or(0),
+            resume: args.resume,
+            running_maximum: args.running_maximum,
             show: show(args.verbose, &outputs.place, terminals),
             inputs,
             options,
             outputs,
             warnings,
         })
+    }
+}
+
+/// What can't be kept, or not be known of a recording that is read only once.
+fn check_reading(args: &Args, place: &Place) -> Result<(), BadUsage> {
+    if args.resume && *place == Place::Stdout {
+        let what = "`--resume` keeps its state beside the outputs, and these go to stdout";
+        return Err(BadUsage::new(what).hint("choose a folder with `--output_dir`"));
+    }
+    if !args.running_maximum {
+        return Ok(());
+    }
+    let together = |flag: &str| {
+        let what = format!("`--running_maximum` and `{flag}` can't be given together");
+        Err(BadUsage::new(what).hint("what is read only once is not known as a whole"))
+    };
+    match args {
+        Args { resume: true, .. } => together("--resume"),
+        Args { batch: Maybe(Some(_)), .. } => together("--batch"),
+        args if args.vad.vad => together("--vad"),
+        _ => Ok(()),
     }
 }
 

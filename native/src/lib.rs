@@ -21,12 +21,15 @@
 pub mod cache;
 pub mod cli;
 pub mod device;
+pub mod engine;
 pub mod hub;
 pub mod input;
 pub mod interrupt;
 pub mod job;
+pub mod journal;
 pub mod load;
 pub mod locate;
+pub mod mark;
 pub mod memory;
 pub mod messages;
 pub mod models;

@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 use std::fs::{self, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use candle_whisper_core::Transcript;
-use candle_whisper_core::writers::{OutputFormat, SubtitleOptions};
+use candle_whisper_core::writers::{OutputFormat, SubtitleOptions, Writer};
 use tempfile::{Builder, NamedTempFile};
 
 use crate::input::Input;
@@ -106,34 +106,37 @@ impl Outputs {
 
     /// Writes one recording's transcript in every format.
     pub fn write(&self, input: &Input, transcript: &Transcript, stop: &Stop) -> anyhow::Result<Delivery> {
-        let mut rendered = Vec::new();
-        for format in &self.formats {
-            let mut bytes = Vec::new();
-            format.writer(&self.subtitles).write(transcript, &mut bytes)?;
-            rendered.push((format.name(), bytes));
-        }
+        let writers = self.formats.iter().map(|format| (*format, format.writer(&self.subtitles)));
         match &self.place {
             Place::Stdout => {
-                for (format, bytes) in &mut rendered {
-                    // JSON ends without a line end in a file; here the next one or a prompt follows.
-                    if *format == "json" {
-                        bytes.push(b'\n');
-                    }
-                    if to_stdout(bytes).context("could not write to stdout")? == Delivery::ReaderGone {
+                for (format, writer) in writers {
+                    let delivery = stdout_by(|out| {
+                        writer.write(transcript, out)?;
+                        // JSON ends without a line end in a file; here the next one or a prompt follows.
+                        out.write_all(if format == OutputFormat::Json { b"\n" } else { b"" })
+                    });
+                    if delivery.context("could not write to stdout")? == Delivery::ReaderGone {
                         return Ok(Delivery::ReaderGone);
                     }
                 }
             }
             Place::Folder(folder) => {
-                let files: Vec<_> = rendered
-                    .iter()
-                    .map(|(format, bytes)| (self.path(folder, input, format), bytes.as_slice()))
+                let files: Vec<_> = writers
+                    .map(|(format, writer)| (self.path(folder, input, format.name()), writer))
                     .collect();
                 let _no_signal_between = stop.writing();
-                to_files(&files)?;
+                to_files(&files, transcript)?;
             }
         }
         Ok(Delivery::Whole)
+    }
+
+    /// The file that keeps the state of a recording's run; none where no file is written.
+    pub fn state_of(&self, input: &Input) -> Option<PathBuf> {
+        match &self.place {
+            Place::Stdout => None,
+            Place::Folder(folder) => Some(self.path(folder, input, "candle-whisper.resume")),
+        }
     }
 
     fn paths<'a>(&'a self, folder: &'a Path, input: &'a Input) -> impl Iterator<Item = PathBuf> + 'a {
@@ -150,21 +153,25 @@ impl Outputs {
 
 /// Writes all of `bytes` to stdout.
 pub fn to_stdout(bytes: &[u8]) -> io::Result<Delivery> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    stdout_by(|out| out.write_all(bytes))
+}
+
+fn stdout_by(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Delivery> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Delivery::ReaderGone),
         other => other.map(|()| Delivery::Whole),
     }
 }
 
 /// Writes every file under another name beside its own, and renames them once all are on the disk.
-fn to_files(files: &[(PathBuf, &[u8])]) -> anyhow::Result<()> {
+fn to_files(files: &[(PathBuf, Box<dyn Writer>)], transcript: &Transcript) -> anyhow::Result<()> {
     let mut written = Vec::new();
-    for (path, bytes) in files {
+    for (path, writer) in files {
         let cannot = || format!("could not write `{}`", path.display());
         // A link stays a link: what it points to is replaced.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        let file = write_beside(&path, bytes).with_context(cannot)?;
+        let file = write_beside(&path, &**writer, transcript).with_context(cannot)?;
         written.push((file, path));
     }
     for (file, path) in written {
@@ -175,10 +182,13 @@ fn to_files(files: &[(PathBuf, &[u8])]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+fn write_beside(path: &Path, writer: &dyn Writer, transcript: &Transcript) -> io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = temporary(folder.unwrap_or(Path::new(".")))?;
-    file.write_all(bytes)?;
+    let file = temporary(folder.unwrap_or(Path::new(".")))?;
+    let mut out = BufWriter::new(file.as_file());
+    writer.write(transcript, &mut out)?;
+    out.flush()?;
+    drop(out);
     if let Ok(replaced) = fs::metadata(path) {
         file.as_file().set_permissions(replaced.permissions())?;
     }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use candle_whisper_core::Transcriber;
 use candle_whisper_core::languages::LANGUAGES;
 use candle_whisper_core::memory::estimate;
 
 use crate::cli::{self, Command};
 use crate::device::{Choice, Precision};
+use crate::engine::Loaded;
 use crate::hub::Wish;
 use crate::hub::plan::Variant;
 use crate::hub::settings::Settings;
@@ -77,11 +77,11 @@ fn transcribe(job: &Job) -> anyhow::Result<Outcome> {
     run(job, || load_engine(job), &stop)
 }
 
-fn load_engine(job: &Job) -> anyhow::Result<Transcriber> {
+fn load_engine(job: &Job) -> anyhow::Result<Loaded> {
     let folder = find(job)?;
     let could_not_load = || format!("could not load `{}`", folder.display());
-    let described =
-        ModelFiles::find(&folder).and_then(|files| load::describe(&files)).with_context(could_not_load)?;
+    let files = ModelFiles::find(&folder).with_context(could_not_load)?;
+    let described = load::describe(&files).with_context(could_not_load)?;
     let matrices = job.precision.matrices();
     let needs = Needs::of(&described, matrices);
     let usage = |processor, dtype| needs.usage(processor, dtype, &job.options);
@@ -96,7 +96,10 @@ fn load_engine(job: &Job) -> anyhow::Result<Transcriber> {
             Fit::Impossible(shortage) => return Err(anyhow::Error::msg(shortage).context(could_not_load())),
         }
     }
-    load::load(&folder, &device, Numbers { dtype: Some(dtype), matrices })
+    drop(described);
+    let numbers = format!("{:?} {dtype:?} {matrices:?}", device.location());
+    let loaded = load::load_files(&files, &device, Numbers { dtype: Some(dtype), matrices });
+    Ok(Loaded { transcriber: loaded.with_context(could_not_load)?, files, numbers })
 }
 
 /// The model's folder; a model of the hub is fetched if it isn't here.

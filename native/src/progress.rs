@@ -41,10 +41,14 @@ pub struct Display<'a> {
     bar: ProgressBar,
     seek: usize,
     stopped: bool,
+    /// Mel frames in the recording, once they are known.
+    content_frames: Option<usize>,
+    /// Whether the recording is being looked through.
+    reading: bool,
 }
 
 impl<'a> Display<'a> {
-    /// For a recording of `duration` seconds.
+    /// For a recording that says it has `duration` seconds; 0 if it says nothing.
     pub fn new(show: Show, duration: f64, stop: &'a Stop) -> Self {
         let frames = (duration * audio::FRAMES_PER_SECOND as f64) as u64;
         let bar = if show.bar {
@@ -55,13 +59,22 @@ impl<'a> Display<'a> {
         } else {
             ProgressBar::hidden()
         };
-        Self { show, stop, bar, seek: 0, stopped: false }
+        Self { show, stop, bar, seek: 0, stopped: false, content_frames: None, reading: false }
     }
 
-    /// Takes the bar away; gives the second at which the work was cut short, if it was.
-    pub fn finish(self) -> Option<f64> {
-        self.bar.finish_and_clear();
+    /// The second at which the work was cut short, if it was.
+    pub fn cut_short(&self) -> Option<f64> {
         self.stopped.then(|| seconds(self.seek as u64))
+    }
+
+    /// Seconds in the recording, once that is known.
+    pub fn duration(&self) -> Option<f64> {
+        self.content_frames.map(|frames| seconds(frames as u64))
+    }
+
+    /// Takes the bar away.
+    pub fn finish(self) {
+        self.bar.finish_and_clear();
     }
 
     /// A line without time, such as the language.
@@ -75,6 +88,15 @@ impl<'a> Display<'a> {
         // Who closed the stream does not want lines; the files are made all the same.
         if written.is_err_and(|error| error.kind() == ErrorKind::BrokenPipe) {
             self.show.lines = Lines::Nowhere;
+        }
+    }
+
+    /// Speed and time left are of what is being done.
+    fn reading(&mut self, reading: bool) {
+        if self.reading != reading {
+            self.reading = reading;
+            self.bar.set_message(if reading { "reading " } else { "" });
+            self.bar.reset();
         }
     }
 
@@ -94,8 +116,16 @@ impl Observer for Display<'_> {
                 let name = languages::name_of(code).unwrap_or(code);
                 self.line(&format!("Detected language: {}", title(name)));
             }
+            Event::Reading { frames } => {
+                self.reading(true);
+                self.bar.set_length(self.bar.length().unwrap_or(0).max(frames as u64));
+                self.bar.set_position(frames as u64);
+            }
             Event::Segment(segment) => self.segment(segment),
+            Event::Text { .. } => self.reading(false),
             Event::Window { seek, content_frames } => {
+                self.reading(false);
+                self.content_frames = Some(content_frames);
                 self.seek = seek.min(content_frames);
                 self.bar.set_length(content_frames as u64);
                 self.bar.set_position(self.seek as u64);
@@ -131,7 +161,7 @@ fn style() -> ProgressStyle {
         format!("{hours}{minutes:02}:{:02}", seconds % 60)
     };
     let speed = |state: &ProgressState| seconds(state.pos()) / state.elapsed().as_secs_f64().max(1e-3);
-    let style = ProgressStyle::with_template("{wide_bar} {at} / {of}  {speed}{left}");
+    let style = ProgressStyle::with_template("{wide_bar} {msg}{at} / {of}  {speed}{left}");
     let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
     style
         .with_key("at", move |state: &ProgressState, w: &mut dyn std::fmt::Write| {

@@ -2,11 +2,13 @@
 
 use anyhow::Context;
 use candle_whisper_core::writers::format_timestamp;
-use candle_whisper_core::{Observer, Result, TranscribeOptions, Transcriber, Transcript, Waveform, media};
+use candle_whisper_core::{Error, Observer, Recording, TranscribeOptions, Transcript};
 
-use crate::input::Input;
+use crate::input::{Input, Opened};
 use crate::interrupt::Stop;
 use crate::job::Job;
+use crate::journal::{Found, Journal};
+use crate::mark::{self, Mark};
 use crate::messages;
 use crate::options::for_model;
 use crate::output::Delivery;
@@ -16,28 +18,17 @@ use crate::progress::Display;
 pub trait Engine {
     /// Whether the model knows other languages than English.
     fn is_multilingual(&self) -> bool;
-    /// The transcript, or what there is of it when the observer breaks.
+    /// What the model and its numbers are known by: names of its parts, and a mark of each.
+    fn mark(&self) -> anyhow::Result<Vec<(String, String)>>;
+    /// The transcript, or what there is of it when the observer breaks. Windows go into the journal, and the run goes on
+    /// from those that are in it.
     fn transcribe(
         &self,
-        audio: &Waveform,
+        recording: Recording,
         options: TranscribeOptions,
+        journal: &mut Journal,
         observer: &mut dyn Observer,
-    ) -> Result<Transcript>;
-}
-
-impl Engine for Transcriber {
-    fn is_multilingual(&self) -> bool {
-        self.tokenizer().is_multilingual()
-    }
-
-    fn transcribe(
-        &self,
-        audio: &Waveform,
-        options: TranscribeOptions,
-        observer: &mut dyn Observer,
-    ) -> Result<Transcript> {
-        self.run(audio, options, observer)
-    }
+    ) -> anyhow::Result<Transcript>;
 }
 
 /// How a run ended.
@@ -107,17 +98,22 @@ fn one(
     if stop.asked() {
         return Ok(Step::Interrupted);
     }
-    let source = input.open()?;
-    let audio =
-        media::decode(source, input.extension()).with_context(|| format!("could not decode {input}"))?;
+    let (recording, duration, mut journal) = open(job, input, engine, &options)?;
     let working = stop.working();
-    let mut display = Display::new(job.show, audio.duration(), stop);
+    let mut display = Display::new(job.show, duration.unwrap_or(0.0), stop);
     if job.show.segments && engine.is_multilingual() && options.decode.language.is_none() {
         display.line(DETECTING);
     }
-    let transcript = engine.transcribe(&audio, options, &mut display);
-    let cut_short = display.finish();
-    let transcript = transcript.with_context(|| format!("could not transcribe {input}"))?;
+    let transcript = engine.transcribe(recording, options, &mut journal, &mut display);
+    let (cut_short, duration) = (display.cut_short(), display.duration().or(duration).unwrap_or(0.0));
+    display.finish();
+    let transcript = transcript.map_err(|error| {
+        let what = match error.downcast_ref::<Error>() {
+            Some(Error::Audio(_) | Error::Io(_)) => "decode",
+            _ => "transcribe",
+        };
+        error.context(format!("could not {what} {input}"))
+    })?;
     if cut_short.is_some() && transcript.segments.is_empty() {
         messages::warning(format_args!("interrupted; nothing of {input} was done yet"));
         return Ok(Step::Interrupted);
@@ -126,14 +122,46 @@ fn one(
     drop(working);
     if let Some(seconds) = cut_short {
         let time = |seconds| format_timestamp(seconds, false, '.');
-        let (at, of) = (time(seconds), time(audio.duration()));
+        let (at, of) = (time(seconds), time(duration));
         messages::warning(format_args!(
             "interrupted; the transcript of {input} is incomplete: it ends at {at} of {of}"
         ));
         return Ok(Step::Interrupted);
     }
+    journal.remove()?;
     Ok(match delivery {
         Delivery::Whole => Step::Next,
         Delivery::ReaderGone => Step::ReaderGone,
     })
+}
+
+/// The recording to hear, how long it says it is, and the journal of what was done of it.
+fn open(
+    job: &Job,
+    input: &Input,
+    engine: &dyn Engine,
+    options: &TranscribeOptions,
+) -> anyhow::Result<(Recording, Option<f64>, Journal)> {
+    let decoding = || format!("could not decode {input}");
+    if job.running_maximum {
+        let decoder = input.passing()?.with_context(decoding)?;
+        let duration = decoder.duration();
+        return Ok((Recording::once(decoder), duration, Journal::passing()));
+    }
+    let opened = Opened::new(input)?;
+    let duration = opened.decoder().with_context(decoding)?.duration();
+    let Some(path) = job.resume.then(|| job.outputs.state_of(input)).flatten() else {
+        return Ok((opened.recording(), duration, Journal::passing()));
+    };
+    let hash = mark::of_all(&mut **opened.bytes()).with_context(|| format!("could not read {input}"))?;
+    let (journal, found) = Journal::open(&path, &Mark::new(hash, engine.mark()?, options)?)?;
+    match found {
+        Found::Nothing => {}
+        Found::Windows(n) => messages::note(format_args!("{input} goes on after {n} windows that were done")),
+        Found::Another(how) => messages::warning(format_args!(
+            "`{}` is of another run: not the same are {how}; {input} begins at its start",
+            path.display()
+        )),
+    }
+    Ok((opened.recording(), duration, journal))
 }

@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 
 use candle_whisper::interrupt::Stop;
 use candle_whisper::job::Job;
+use candle_whisper::journal::Journal;
 use candle_whisper::run::{Engine, Outcome, run};
-use candle_whisper_core::{Error, Event, Observer, Result, Segment, TranscribeOptions, Transcript, Waveform};
+use candle_whisper_core::audio::SAMPLE_RATE;
+use candle_whisper_core::{
+    Error, Event, Observer, Recording, Result, Segment, TranscribeOptions, Transcript,
+};
 
 use crate::flags::job;
 
@@ -29,15 +33,21 @@ impl Engine for &Fake<'_> {
         true
     }
 
+    fn mark(&self) -> anyhow::Result<Vec<(String, String)>> {
+        Ok(Vec::new())
+    }
+
     fn transcribe(
         &self,
-        audio: &Waveform,
+        recording: Recording,
         _options: TranscribeOptions,
+        _journal: &mut Journal,
         observer: &mut dyn Observer,
-    ) -> Result<Transcript> {
-        self.heard.borrow_mut().push(audio.duration());
+    ) -> anyhow::Result<Transcript> {
+        let duration = duration(recording)?;
+        self.heard.borrow_mut().push(duration);
         let mut transcript = Transcript { language: "en".into(), ..Transcript::default() };
-        for second in 0..audio.duration() as usize {
+        for second in 0..duration as usize {
             (self.script)(second)?;
             if observer.event(Event::Text { so_far: " sec" }) == ControlFlow::Break(()) {
                 break;
@@ -58,6 +68,19 @@ impl Engine for &Fake<'_> {
         }
         Ok(transcript)
     }
+}
+
+/// Seconds in a recording.
+fn duration(recording: Recording) -> Result<f64> {
+    let mut blocks = match recording {
+        Recording::Again(open) => open()?,
+        Recording::Once(blocks) => blocks,
+    };
+    let mut n_samples = 0;
+    while let Some(block) = blocks.next_block()? {
+        n_samples += block.len();
+    }
+    Ok(n_samples as f64 / SAMPLE_RATE as f64)
 }
 
 /// A WAV file of so many seconds of silence.

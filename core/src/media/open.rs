@@ -26,7 +26,7 @@ pub(super) struct Opened {
     pub(super) container: Container,
 }
 
-pub(super) fn open<S>(source: S, hint: Option<&str>) -> Result<Opened>
+pub(super) fn open<S>(source: S, hint: Option<&str>, is_seekable: bool) -> Result<Opened>
 where
     S: Read + Seek + Send + 'static,
 {
@@ -51,7 +51,7 @@ where
         }
     }
     let movie = mp4::Movie::read(&mut source)?;
-    let format = match probe(source.again(!movie.is_cut)?, hint) {
+    let format = match probe(source.again(is_seekable && !movie.is_cut)?, hint) {
         Ok(format) => format,
         // Looking for an index at the end of a file that is cut fails; reading in one go may not.
         Err(fault) => probe(source.again(false)?, hint).map_err(|_| explain(fault))?,

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{as_kept, bits, from_kept};
 use super::guarded::Heard;
 use super::{Transcriber, Transcription, Window, frames, segments};
 use crate::audio::N_FRAMES;
-use crate::decoding::DecodingResult;
 use crate::error::Result;
 use crate::observer::{Observer, Silent};
 use crate::timing::{self, WordOptions};
@@ -18,12 +20,20 @@ use crate::vad::Timeline;
 const SHORTEST_REST: usize = 50;
 
 /// What is left to do, and what is done but has something undone before it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Batches {
     /// In the order of time.
     left: VecDeque<Window>,
     /// By where the window starts.
-    done: BTreeMap<usize, (DecodingResult, Vec<Segment>)>,
+    done: BTreeMap<usize, Done>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Done {
+    #[serde(with = "bits")]
+    temperature: f64,
+    #[serde(serialize_with = "as_kept", deserialize_with = "from_kept")]
+    segments: Vec<Segment>,
 }
 
 impl Batches {
@@ -48,11 +58,11 @@ impl Batches {
     fn deliver(&mut self, run: &mut Transcription, observer: &mut dyn Observer) -> ControlFlow<()> {
         let undone = self.left.front().map_or(usize::MAX, |window| window.seek);
         while let Some(entry) = self.done.first_entry().filter(|entry| *entry.key() < undone) {
-            let (result, new) = entry.remove();
+            let Done { temperature, segments: new } = entry.remove();
             run.last_speech_timestamp = segments::end_of(&new).unwrap_or(run.last_speech_timestamp);
-            run.add(new, &result, observer)?;
+            run.add(new, temperature, observer)?;
         }
-        run.seek = undone.min(run.mel.content_frames());
+        run.seek = undone.min(run.sound.content_frames());
         ControlFlow::Continue(())
     }
 
@@ -65,7 +75,7 @@ impl Batches {
     /// End of the last word or segment before this frame, in seconds.
     fn heard_before(&self, run: &Transcription, seek: usize) -> f64 {
         let before = self.done.range(..seek).next_back();
-        before.and_then(|(_, (_, new))| segments::end_of(new)).unwrap_or(run.last_speech_timestamp)
+        before.and_then(|(_, done)| segments::end_of(&done.segments)).unwrap_or(run.last_speech_timestamp)
     }
 }
 
@@ -82,8 +92,7 @@ impl Transcriber {
         if windows.is_empty() {
             return Ok(ControlFlow::Break(()));
         }
-        let mel = windows.iter().flat_map(|window| run.mel.window(window.seek, window.segment_size));
-        let xa = self.encode(mel.collect(), n)?;
+        let xa = self.encode(run.sound.windows(&windows)?, n)?;
         run.options.decode.prompt =
             run.prompt_of(&run.tokens[..run.initial_prompt_len], self.model.dims().n_text_ctx);
         let decoded = self.ladder(run, &windows, &xa, observer)?;
@@ -107,7 +116,8 @@ impl Transcriber {
             if left + SHORTEST_REST <= end {
                 rests.push(Window { seek: left, segment_size: end - left });
             }
-            batches.done.insert(window.seek, (heard.result, new));
+            let done = Done { temperature: heard.result.temperature, segments: new };
+            batches.done.insert(window.seek, done);
         }
         rests.into_iter().rev().for_each(|rest| batches.left.push_front(rest));
         if batches.deliver(run, observer).is_break() {

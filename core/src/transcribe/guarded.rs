@@ -54,8 +54,8 @@ impl Transcriber {
         observer: &mut dyn Observer,
     ) -> Result<Option<Vec<Vec<DecodingResult>>>> {
         let seeks: Vec<usize> = windows.iter().map(|window| window.seek).collect();
-        let (options, listener) = (&run.options, &mut run.listener);
-        let mut is_vain = |i: usize| listener.hears_nobody(windows[i]);
+        let (options, sound, listener) = (&run.options, &run.sound, &mut run.listener);
+        let mut is_vain = |i: usize| listener.hears_nobody(sound, windows[i]);
         fallback::all_readings(self.model(), &self.tokenizer, xa, options, &seeks, &mut is_vain, observer)
     }
 
@@ -79,7 +79,7 @@ impl Transcriber {
         let mut why = Why::Passed;
         let Some(last) = candidates.last_mut() else { return Ok(None) };
         let mut is_silence = fallback::is_silence(&run.options, &last.result);
-        if !is_silence && !last.checks.is_empty() && run.listener.hears_nobody(window)? {
+        if !is_silence && !last.checks.is_empty() && run.listener.hears_nobody(&run.sound, window)? {
             last.checks.push(Check::VadSilence);
             is_silence = true;
         }
@@ -140,16 +140,12 @@ impl Transcriber {
         if let (1, Some(&next)) = (candidates.len(), run.options.temperatures.get(1)) {
             ways.push((How::HigherTemperature, next, window));
         }
-        let shorter = run.listener.speech(window)?.and_then(|speech| speech.pause(window));
+        let shorter = run.listener.speech(&run.sound, window)?.and_then(|speech| speech.pause(window));
         if let Some(segment_size) = shorter {
             ways.push((How::ShorterWindow, first, Window { segment_size, ..window }));
         }
         for (how, temperature, part) in ways {
-            let xa = if part == window {
-                xa.clone()
-            } else {
-                self.encode(run.mel.window(part.seek, part.segment_size), 1)?
-            };
+            let xa = if part == window { xa.clone() } else { self.encode(run.sound.windows(&[part])?, 1)? };
             let Some(result) = self.read(run, temperature, part, &xa, candidates.len(), observer)? else {
                 return Ok(false);
             };
@@ -232,7 +228,7 @@ impl Transcriber {
             }
             if said
                 && !checks.is_empty()
-                && let Some(speech) = run.listener.speech(heard.window)?
+                && let Some(speech) = run.listener.speech(&run.sound, heard.window)?
                 && !speech.is_heard_in(segment.start, segment.end)
             {
                 checks.push(Check::VadSilence);

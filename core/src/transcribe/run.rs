@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use super::Transcription;
 use super::window::{Window, frames, seconds};
+use super::{Plan, Transcription};
 use crate::audio::N_FRAMES;
-use crate::decoding::DecodingResult;
+use crate::error::Result;
 use crate::observer::{Event, Observer};
 use crate::options::TextOrTokens;
 use crate::transcript::Segment;
@@ -19,15 +19,15 @@ impl Transcription {
     /// Where the next window starts, in mel frames (10 ms).
     pub fn seek(&self) -> usize {
         match &self.timeline {
-            Some(_) if self.seek >= self.mel.content_frames() => self.whole_frames,
+            Some(_) if self.seek >= self.sound.content_frames() => self.whole_frames,
             Some(timeline) => frames(timeline.start(seconds(self.seek))),
             None => self.seek,
         }
     }
 
-    /// Mel frames in the recording.
+    /// Mel frames in the recording; of one that is read only once, those that were read.
     pub fn content_frames(&self) -> usize {
-        if self.timeline.is_some() { self.whole_frames } else { self.mel.content_frames() }
+        if self.timeline.is_some() { self.whole_frames } else { self.sound.content_frames() }
     }
 
     /// Code of the language spoken.
@@ -35,20 +35,25 @@ impl Transcription {
         &self.language
     }
 
-    /// Segments so far.
+    /// What was found out about the recording before its first window, if it is one that can be read again.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref()
+    }
+
+    /// Segments so far, or since the last checkpoint.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
 
     /// The next window, moving on to the clip it lies in.
-    pub(super) fn window(&mut self) -> Option<Window> {
+    pub(super) fn window(&mut self) -> Result<Option<Window>> {
         loop {
-            let &(start, end) = self.clips.get(self.clip)?;
+            let Some(&(start, end)) = self.clips.get(self.clip) else { return Ok(None) };
             self.seek = self.seek.max(start);
-            let content = self.mel.content_frames();
+            let content = self.sound.reach(self.seek, self.seek + N_FRAMES)?;
             if self.seek < end.min(content) {
                 let segment_size = N_FRAMES.min(content - self.seek).min(end - self.seek);
-                return Some(Window { seek: self.seek, segment_size });
+                return Ok(Some(Window { seek: self.seek, segment_size }));
             }
             self.clip += 1;
             if let Some(&(start, _)) = self.clips.get(self.clip) {
@@ -82,7 +87,9 @@ impl Transcription {
             let cut = if room == 0 { 0 } else { rest.len().saturating_sub(room) };
             [initial, &rest[cut..]].concat()
         } else {
-            self.tokens[self.prompt_reset_since..].to_vec()
+            // No more than the context has room for, which takes the end of it.
+            let start = self.prompt_reset_since.max(self.tokens.len().saturating_sub(n_text_ctx));
+            self.tokens[start..].to_vec()
         }
     }
 
@@ -90,7 +97,7 @@ impl Transcription {
     pub(super) fn add(
         &mut self,
         new: Vec<Segment>,
-        result: &DecodingResult,
+        temperature: f64,
         observer: &mut dyn Observer,
     ) -> ControlFlow<()> {
         let first = self.segments.len();
@@ -105,11 +112,11 @@ impl Transcription {
                 segment.seek = frames(timeline.start(seconds(segment.seek)));
                 timeline.place(&mut segment);
             }
-            segment.id = self.segments.len();
+            segment.id = self.n_kept + self.segments.len();
             self.tokens.extend(&segment.tokens);
             self.segments.push(segment);
         }
-        if !self.options.condition_on_previous_text || result.temperature > 0.5 {
+        if !self.options.condition_on_previous_text || temperature > 0.5 {
             self.prompt_reset_since = self.tokens.len();
         }
         self.segments[first..].iter().try_for_each(|segment| observer.event(Event::Segment(segment)))

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::sound::Sound;
 use super::{Window, seconds};
-use crate::audio::{HOP_LENGTH, SAMPLE_RATE, Waveform};
+use crate::audio::{HOP_LENGTH, SAMPLE_RATE};
 use crate::error::Result;
 use crate::vad::{CHUNK, Vad};
 
@@ -57,41 +58,41 @@ impl Speech {
     }
 }
 
-/// What the guards listen to.
-#[derive(Debug, Clone, Default)]
+/// Who is asked by the guards whether somebody speaks.
+#[derive(Debug, Clone)]
 pub(super) struct Listener {
-    samples: Option<Waveform>,
+    listens: bool,
     vad: Option<Arc<Vad>>,
     /// Of the window that was doubted last.
     known: Option<Speech>,
 }
 
 impl Listener {
-    /// Listens to a recording with this network, or the bundled one.
-    pub(super) fn new(samples: &Waveform, vad: Option<Arc<Vad>>) -> Self {
-        Self { samples: Some(samples.clone()), vad, known: None }
+    /// Listens with this network, or the bundled one, if it is to listen at all.
+    pub(super) fn new(listens: bool, vad: Option<Arc<Vad>>) -> Self {
+        Self { listens, vad, known: None }
     }
 
     /// What voice activity detection says of a window; `None` if this build has none, or nobody is to listen.
-    pub(super) fn speech(&mut self, window: Window) -> Result<Option<&Speech>> {
+    pub(super) fn speech(&mut self, sound: &Sound, window: Window) -> Result<Option<&Speech>> {
+        if !self.listens {
+            return Ok(None);
+        }
         if self.known.as_ref().is_none_or(|known| known.seek != window.seek) {
-            let Some(samples) = &self.samples else { return Ok(None) };
             let mut vad = match &self.vad {
                 Some(vad) => Vad::clone(vad),
                 None if cfg!(feature = "vad") => Vad::bundled()?,
                 None => return Ok(None),
             };
-            let first = window.seek * HOP_LENGTH;
-            let last = (first + window.segment_size * HOP_LENGTH).min(samples.samples().len());
-            let heard = samples.samples().get(first..last).unwrap_or_default();
-            self.known = Some(Speech { seek: window.seek, probabilities: vad.probabilities(heard)? });
+            let probabilities = vad.probabilities(&sound.samples(window)?)?;
+            self.known = Some(Speech { seek: window.seek, probabilities });
         }
         Ok(self.known.as_ref())
     }
 
     /// Whether there is none in the whole window.
-    pub(super) fn hears_nobody(&mut self, window: Window) -> Result<bool> {
+    pub(super) fn hears_nobody(&mut self, sound: &Sound, window: Window) -> Result<bool> {
         let (start, end) = (window.time_offset(), window.time_offset() + window.duration());
-        Ok(self.speech(window)?.is_some_and(|speech| !speech.is_heard_in(start, end)))
+        Ok(self.speech(sound, window)?.is_some_and(|speech| !speech.is_heard_in(start, end)))
     }
 }

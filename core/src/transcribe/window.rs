@@ -1,9 +1,11 @@
 //! The stretch of a recording that is decoded at once.
 
+use serde::{Deserialize, Serialize};
+
 use crate::audio::{FRAMES_PER_SECOND, HOP_LENGTH, N_FRAMES, SAMPLE_RATE};
 
 /// Where a window lies.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Window {
     /// First mel frame.
     pub seek: usize,

@@ -19,7 +19,7 @@ const N_MAGNITUDES: usize = N_FFT / 2 + 1;
 /// Numbers that the LSTM remembers.
 const N_STATE: usize = 128;
 /// Chunks that go through the convolutions at once.
-const AT_ONCE: usize = 256;
+pub(super) const AT_ONCE: usize = 256;
 
 /// Made by `tests/golden/make_vad.py`.
 #[cfg(feature = "vad")]

@@ -24,61 +24,97 @@ impl Speech {
 
 /// The stretches of speech in a recording of `n_samples`, by the probability of each chunk.
 pub fn spans(probabilities: &[f32], n_samples: usize, options: &VadOptions) -> Vec<Span> {
-    let below = (options.threshold - HYSTERESIS).max(0.01);
-    let min_speech = samples(options.min_speech_duration_ms);
-    let min_silence = samples(options.min_silence_duration_ms);
-    let pad = samples(options.speech_pad_ms);
-    let longest = options
-        .max_speech_duration_s
-        .map_or(usize::MAX, |seconds| samples(seconds * 1000.0).saturating_sub(CHUNK + 2 * pad).max(CHUNK));
-    let mut spans = Vec::new();
-    let mut under_way: Option<Speech> = None;
-    for (i, &probability) in probabilities.iter().enumerate() {
-        let (at, probability) = (i * CHUNK, f64::from(probability));
-        let Some(speech) = &mut under_way else {
-            if probability >= options.threshold {
-                under_way = Some(Speech::from(at));
+    let mut spans = Spans::new(options);
+    probabilities.iter().for_each(|&probability| spans.push(probability));
+    spans.finish(n_samples)
+}
+
+/// Stretches of speech, found while probabilities come.
+pub(super) struct Spans {
+    threshold: f64,
+    /// Speech ends below this.
+    below: f64,
+    /// These are in samples.
+    min_speech: usize,
+    min_silence: usize,
+    pad: usize,
+    longest: usize,
+    found: Vec<Span>,
+    under_way: Option<Speech>,
+    /// Samples that probabilities have come for.
+    at: usize,
+}
+
+impl Spans {
+    pub(super) fn new(options: &VadOptions) -> Self {
+        let pad = samples(options.speech_pad_ms);
+        let longest = |seconds: f64| samples(seconds * 1000.0).saturating_sub(CHUNK + 2 * pad).max(CHUNK);
+        Self {
+            threshold: options.threshold,
+            below: (options.threshold - HYSTERESIS).max(0.01),
+            min_speech: samples(options.min_speech_duration_ms),
+            min_silence: samples(options.min_silence_duration_ms),
+            pad,
+            longest: options.max_speech_duration_s.map_or(usize::MAX, longest),
+            found: Vec::new(),
+            under_way: None,
+            at: 0,
+        }
+    }
+
+    /// Takes the probability of the next chunk.
+    pub(super) fn push(&mut self, probability: f32) {
+        let (at, probability) = (self.at, f64::from(probability));
+        self.at += CHUNK;
+        let Some(speech) = &mut self.under_way else {
+            if probability >= self.threshold {
+                self.under_way = Some(Speech::from(at));
             }
-            continue;
+            return;
         };
-        if probability >= options.threshold
+        if probability >= self.threshold
             && let Some(since) = speech.silent_since.take()
             && at - since > samples(CUTTABLE_MS)
+            && self.longest < usize::MAX
         {
             speech.silences.push((since, at - since));
         }
-        if at - speech.start > longest {
+        if at - speech.start > self.longest {
             // The longest one; of equals the first.
             let cut = speech.silences.iter().rev().max_by_key(|(_, length)| *length).copied();
             let (end, next) = cut.map_or((at, None), |(end, length)| (end, Some(end + length)));
-            spans.push(Span { start: speech.start, end });
+            self.found.push(Span { start: speech.start, end });
             match next {
                 Some(next) => *speech = Speech::from(next),
                 None => {
-                    under_way = None;
-                    continue;
+                    self.under_way = None;
+                    return;
                 }
             }
         }
-        if let Some(speech) = &mut under_way
-            && probability < below
+        if let Some(speech) = &mut self.under_way
+            && probability < self.below
         {
             let since = *speech.silent_since.get_or_insert(at);
-            if at - since >= min_silence {
-                if since - speech.start > min_speech {
-                    spans.push(Span { start: speech.start, end: since });
+            if at - since >= self.min_silence {
+                if since - speech.start > self.min_speech {
+                    self.found.push(Span { start: speech.start, end: since });
                 }
-                under_way = None;
+                self.under_way = None;
             }
         }
     }
-    if let Some(speech) = under_way
-        && n_samples.saturating_sub(speech.start) > min_speech
-    {
-        spans.push(Span { start: speech.start, end: n_samples });
+
+    /// The stretches, in a recording of `n_samples`.
+    pub(super) fn finish(mut self, n_samples: usize) -> Vec<Span> {
+        if let Some(speech) = self.under_way
+            && n_samples.saturating_sub(speech.start) > self.min_speech
+        {
+            self.found.push(Span { start: speech.start, end: n_samples });
+        }
+        widen(&mut self.found, self.pad, n_samples);
+        self.found
     }
-    widen(&mut spans, pad, n_samples);
-    spans
 }
 
 /// Adds to both ends of each; neighbours share a silence that is too short for both.

@@ -13,16 +13,25 @@ pub struct Timeline {
 }
 
 impl Timeline {
+    /// Of these stretches of a recording.
+    pub fn of(spans: &[Span]) -> Self {
+        let seconds = |samples: usize| samples as f64 / SAMPLE_RATE as f64;
+        let mut left = 0;
+        let parts = spans.iter().map(|span| {
+            let length = span.end - span.start;
+            left += length;
+            (seconds(left - length), seconds(span.start), seconds(length))
+        });
+        Self { parts: parts.collect() }
+    }
+
     /// Cuts these stretches out of a recording and puts them together.
     pub fn cut(audio: &Waveform, spans: &[Span]) -> (Waveform, Self) {
-        let seconds = |samples: usize| samples as f64 / SAMPLE_RATE as f64;
         let mut left = Vec::with_capacity(spans.iter().map(|span| span.end - span.start).sum());
-        let mut parts = Vec::with_capacity(spans.len());
         for span in spans {
-            parts.push((seconds(left.len()), seconds(span.start), seconds(span.end - span.start)));
             left.extend_from_slice(&audio.samples()[span.start..span.end]);
         }
-        (Waveform::new(left), Self { parts })
+        (Waveform::new(left), Self::of(spans))
     }
 
     /// Where each stretch begins and ends in what is left, in seconds.

@@ -1,0 +1,282 @@
+//! Before the first window: options are checked, the recording is looked through, and its language heard.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+
+use super::batch::Batches;
+use super::run::prompt_room;
+use super::sound::Sound;
+use super::speech::Listener;
+use super::{Transcriber, Transcription, fallback, segments};
+use crate::audio::{HOP_LENGTH, Waveform};
+use crate::decoding::{self, LanguageProbability};
+use crate::error::{Error, Result};
+use crate::mel::{Extent, MelStream};
+use crate::observer::{Event, Observer};
+use crate::options::TranscribeOptions;
+use crate::recording::{self, Blocks, Open, Recording};
+use crate::transcript::Transcript;
+use crate::vad::{self, Heard, Timeline, Vad};
+
+/// What was found out about a recording before its first window: with it the same run starts at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Where somebody speaks, if the rest is left out.
+    pub spoken: Option<Heard>,
+    /// Of what is left.
+    pub extent: Extent,
+    /// Code of the language spoken.
+    pub language: String,
+}
+
+impl Transcriber {
+    /// Checks the options, computes the mel and, where no language is given, hears which is spoken.
+    ///
+    /// # Errors
+    /// If an option can't be used or the device fails.
+    pub fn start(&self, audio: &Waveform, options: TranscribeOptions) -> Result<Transcription> {
+        self.start_observed(audio, options, &mut crate::observer::Silent)
+    }
+
+    /// As [`Transcriber::start`], and tells of the language where it is detected.
+    ///
+    /// # Errors
+    /// As [`Transcriber::start`].
+    pub fn start_observed(
+        &self,
+        audio: &Waveform,
+        options: TranscribeOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Transcription> {
+        self.check(&options)?;
+        let spoken = match &options.voice_activity() {
+            Some(limits) => Some(Timeline::cut(audio, &vad::speech(self.voice_activity()?, audio, limits)?)),
+            None => None,
+        };
+        let heard = spoken.as_ref().map_or(audio, |(speech, _)| speech);
+        let mut sound = Sound::Whole(self.log_mel.compute(heard)?, heard.clone());
+        // Where nobody speaks, silence has a language too.
+        let silent = spoken.as_ref().is_some_and(|(speech, _)| speech.samples().is_empty());
+        let language = self.language(&options, observer, || match silent {
+            true => self.detect_language(audio),
+            false => self.detect(&mut sound),
+        })?;
+        let whole_frames = audio.samples().len() / HOP_LENGTH;
+        self.begin(options, language, sound, spoken.map(|(_, timeline)| timeline), whole_frames)
+    }
+
+    /// As [`Transcriber::start`], of a recording of any length, of which only what the next windows hear is in memory. One that
+    /// can be read again is read beforehand: once, with voice activity twice; the observer is told, and `None` is what
+    /// is left if it breaks meanwhile. `plan` is what an earlier run of the same recording with the same options
+    /// found out.
+    ///
+    /// # Errors
+    /// As [`Transcriber::start`], if the recording can't be read, or if voice activity or batches are asked of one that can be
+    /// read only once.
+    pub fn start_recording(
+        &self,
+        recording: Recording,
+        options: TranscribeOptions,
+        plan: Option<Plan>,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Transcription>> {
+        self.check(&options)?;
+        let open = match recording {
+            Recording::Again(open) => open,
+            Recording::Once(blocks) => return self.start_once(blocks, options, observer).map(Some),
+        };
+        let spoken = match (options.voice_activity(), &plan) {
+            (None, _) => None,
+            (Some(_), Some(Plan { spoken: Some(heard), .. })) => Some(heard.clone()),
+            (Some(limits), _) => {
+                let vad = self.voice_activity()?;
+                let mut told = |n_samples| reading(observer, n_samples);
+                match vad::listen(vad, &mut *open()?, &limits, &mut told)? {
+                    Some(heard) => Some(heard),
+                    None => return Ok(None),
+                }
+            }
+        };
+        let left = match &spoken {
+            Some(heard) => recording::only(Arc::clone(&open), heard.spans.clone().into()),
+            None => Arc::clone(&open),
+        };
+        let (mut sound, extent) = match &plan {
+            Some(plan) => (self.stream(left, plan.extent), plan.extent),
+            None => match self.measured(left, observer)? {
+                Some(measured) => measured,
+                None => return Ok(None),
+            },
+        };
+        let language = match plan {
+            Some(plan) => plan.language,
+            None => {
+                let mut whole = match &spoken {
+                    Some(heard) if heard.spans.is_empty() && self.must_detect(&options) => {
+                        match self.measured(open, observer)? {
+                            Some((whole, _)) => Some(whole),
+                            None => return Ok(None),
+                        }
+                    }
+                    _ => None,
+                };
+                self.language(&options, observer, || self.detect(whole.as_mut().unwrap_or(&mut sound)))?
+            }
+        };
+        let n_samples = spoken.as_ref().map_or(extent.n_samples, |heard| heard.n_samples);
+        let timeline = spoken.as_ref().map(|heard| Timeline::of(&heard.spans));
+        let plan = Plan { spoken, extent, language: language.clone() };
+        let run = self.begin(options, language, sound, timeline, n_samples / HOP_LENGTH)?;
+        Ok(Some(Transcription { plan: Some(plan), ..run }))
+    }
+
+    /// The probability of every language in the first 30 s, in token order.
+    ///
+    /// # Errors
+    /// If the network knows only English, or the device fails.
+    pub fn detect_language(&self, audio: &Waveform) -> Result<Vec<LanguageProbability>> {
+        self.detect(&mut Sound::Whole(self.log_mel.compute(audio)?, audio.clone()))
+    }
+
+    /// As [`Transcriber::run`], of a recording of any length: see [`Transcriber::start_recording`].
+    ///
+    /// # Errors
+    /// As [`Transcriber::start_recording`].
+    pub fn run_recording(
+        &self,
+        recording: Recording,
+        options: TranscribeOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Transcript> {
+        match self.start_recording(recording, options, None, observer)? {
+            Some(run) => self.run_on(run, observer),
+            None => Ok(Transcript::default()),
+        }
+    }
+
+    fn start_once(
+        &self,
+        blocks: Box<dyn Blocks>,
+        options: TranscribeOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Transcription> {
+        let asked = [
+            (options.batch.is_some(), "`batch` needs"),
+            (options.vad.is_some(), "`vad` needs"),
+            (!options.clip_timestamps.is_sorted(), "`clip_timestamps` that go back in time need"),
+        ];
+        if let Some((_, what)) = asked.into_iter().find(|(asked, _)| *asked) {
+            let why = format!("{what} the whole recording, and this one is read only once");
+            return Err(Error::Options(why));
+        }
+        let stream = MelStream::running(Arc::clone(&self.log_mel), blocks);
+        let mut sound = Sound::Stream(Arc::new(Mutex::new(stream)));
+        let language = self.language(&options, observer, || self.detect(&mut sound))?;
+        self.begin(options, language, sound, None, 0)
+    }
+
+    fn check(&self, options: &TranscribeOptions) -> Result<()> {
+        options.validate()?;
+        for &temperature in &options.temperatures {
+            let options = fallback::options_at(&options.decode, temperature);
+            decoding::DecodingTask::new(self.model(), &self.tokenizer, &options)?;
+        }
+        Ok(())
+    }
+
+    fn voice_activity(&self) -> Result<Vad> {
+        self.vad.as_deref().cloned().map_or_else(Vad::bundled, Ok)
+    }
+
+    /// Reads a recording to its end, so that windows of it can be heard.
+    fn measured(&self, open: Open, observer: &mut dyn Observer) -> Result<Option<(Sound, Extent)>> {
+        let mut told = |n_samples| reading(observer, n_samples);
+        let extent = Extent::measure(&self.log_mel, open()?, &mut told)?;
+        Ok(extent.map(|extent| (self.stream(open, extent), extent)))
+    }
+
+    fn stream(&self, open: Open, extent: Extent) -> Sound {
+        let stream = MelStream::new(Arc::clone(&self.log_mel), open, extent);
+        Sound::Stream(Arc::new(Mutex::new(stream)))
+    }
+
+    fn must_detect(&self, options: &TranscribeOptions) -> bool {
+        options.decode.language.is_none() && self.tokenizer.is_multilingual()
+    }
+
+    /// The language that is given, or the most probable one of those that `detect` hears.
+    fn language(
+        &self,
+        options: &TranscribeOptions,
+        observer: &mut dyn Observer,
+        detect: impl FnOnce() -> Result<Vec<LanguageProbability>>,
+    ) -> Result<String> {
+        match &options.decode.language {
+            Some(language) if self.tokenizer.is_multilingual() => {
+                Ok(self.tokenizer.language_token(language)?.1.to_owned())
+            }
+            Some(language) => match crate::languages::code_of(language) {
+                Some("en") => Ok("en".to_owned()),
+                _ => Err(Error::Options(format!("this model knows only English, not `{language}`"))),
+            },
+            None if !self.must_detect(options) => Ok("en".to_owned()),
+            None => {
+                let detected = detect()?;
+                let best = decoding::most_probable(&detected)?;
+                // A `Break` here ends the run before its first window, which `run` sees by itself.
+                let _ = observer.event(Event::Language { code: best.code, probability: best.probability });
+                Ok(best.code.to_owned())
+            }
+        }
+    }
+
+    fn begin(
+        &self,
+        mut options: TranscribeOptions,
+        language: String,
+        sound: Sound,
+        timeline: Option<Timeline>,
+        whole_frames: usize,
+    ) -> Result<Transcription> {
+        options.decode.language = Some(language.clone());
+        let given = |text: &Option<String>| match text {
+            Some(text) => self.tokenizer.encode(&format!(" {}", text.trim())),
+            None => Ok(Vec::new()),
+        };
+        let (tokens, mut hotwords) = (given(&options.initial_prompt)?, given(&options.hotwords)?);
+        hotwords.truncate(prompt_room(self.model.dims().n_text_ctx));
+        let clips = segments::clips(&options.clip_timestamps, sound.end());
+        let batches = match (options.batch, &timeline) {
+            (Some(_), Some(timeline)) => Some(Batches::of(timeline, sound.end())),
+            _ => None,
+        };
+        Ok(Transcription {
+            seek: clips.first().map_or(0, |clip| clip.0),
+            clips,
+            clip: 0,
+            initial_prompt_len: tokens.len(),
+            n_kept: 0,
+            n_tokens_kept: tokens.len(),
+            tokens,
+            hotwords,
+            prompt_reset_since: 0,
+            last_speech_timestamp: 0.0,
+            segments: Vec::new(),
+            left_out: Vec::new(),
+            listener: Listener::new(options.is_guarded(), self.vad.clone()),
+            batches,
+            timeline,
+            whole_frames,
+            options,
+            language,
+            sound,
+            plan: None,
+        })
+    }
+}
+
+fn reading(observer: &mut dyn Observer, n_samples: usize) -> ControlFlow<()> {
+    observer.event(Event::Reading { frames: n_samples / HOP_LENGTH })
+}
