@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::audio::CHUNK_LENGTH;
 use crate::vad::VadOptions;
 
+/// The `language` that has every window's detected, which its segments then carry.
+pub const AUTO_EACH: &str = "auto-each";
+
 /// Windows in a batch at most.
 pub const MOST_WINDOWS: usize = 256;
 
@@ -36,7 +39,7 @@ pub enum TextOrTokens {
 pub struct DecodingOptions {
     /// Transcribe or translate.
     pub task: Task,
-    /// Code or English name of the language spoken; detected if `None`.
+    /// Code or English name of the language spoken; detected if `None`. Of a whole recording also [`AUTO_EACH`].
     pub language: Option<String>,
     /// 0 chooses the most probable token; above 0, tokens are sampled.
     pub temperature: f64,

@@ -196,7 +196,7 @@ impl Transcriber {
             return Ok(Some(new));
         }
         let words = WordOptions {
-            language: &run.language,
+            language: &result.language,
             task: run.options.decode.task,
             prepend_punctuations: &run.options.prepend_punctuations,
             append_punctuations: &run.options.append_punctuations,

@@ -44,6 +44,9 @@ pub struct Segment {
     /// With `word_timestamps`, the words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<Vec<Word>>,
+    /// Code of its language, where every window's was detected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
     /// What speaks against it, if the guards are on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,

@@ -135,7 +135,7 @@ pub struct Args {
     /// Transcribe in the language spoken, or translate to English
     #[arg(long, default_value = "transcribe", value_name = "TASK", value_parser = task(), help_heading = "Speech")]
     pub task: Task,
-    /// Language spoken, as code or English name; None detects it
+    /// Language spoken, as code or English name; None detects it, auto-each that of every window
     #[arg(long, default_value = "None", value_name = "LANGUAGE", help_heading = "Speech")]
     pub language: Maybe<String>,
     /// Text to prompt the first window with, such as names and their spelling

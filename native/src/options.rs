@@ -1,7 +1,7 @@
 //! From flags to the options of core: the one place where a flag gets its meaning and its limits.
 
 use candle_whisper_core::options::{
-    DecodingOptions, MOST_WINDOWS, Task, TranscribeOptions, temperature_ladder,
+    AUTO_EACH, DecodingOptions, MOST_WINDOWS, Task, TranscribeOptions, temperature_ladder,
 };
 use candle_whisper_core::vad::VadOptions;
 use candle_whisper_core::writers::SubtitleOptions;
@@ -246,6 +246,9 @@ fn language(typed: Option<&str>) -> Result<Option<String>, BadUsage> {
     let Some(typed) = typed else {
         return Ok(None);
     };
+    if typed.eq_ignore_ascii_case(AUTO_EACH) {
+        return Ok(Some(AUTO_EACH.into()));
+    }
     match candle_whisper_core::languages::code_of(typed) {
         Some(code) => Ok(Some(code.into())),
         None => Err(BadUsage::new(format!("unknown language `{typed}` for `--language`"))

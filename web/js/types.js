@@ -5,7 +5,7 @@
  * How a recording is transcribed; what is left out has openai/whisper's default.
  * @typedef {object} TranscribeOptions
  * @property {"transcribe" | "translate"} [task]
- * @property {string | null} [language] code or English name; heard if not given
+ * @property {string | null} [language] code or English name; heard if not given, in every window anew with "auto-each"
  * @property {number | number[]} [temperature] one, or several to try in turn
  * @property {number[]} [temperatures] the same by the core's name
  * @property {number | null} [compression_ratio_threshold]
@@ -65,6 +65,7 @@
  * @property {number} compression_ratio
  * @property {number} no_speech_prob
  * @property {Word[]} [words]
+ * @property {string} [language] with the language "auto-each"
  * @property {Check[]} [checks] what speaks against it, if anything does and the option `guards` is on
  * @property {Readings} [readings] what else its window was taken for
  */

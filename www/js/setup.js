@@ -66,8 +66,9 @@ async function fillLanguages(select, english) {
   const languages = library ? [...await library.languages()] : [];
   languages.sort((a, b) => a[1].localeCompare(b[1]));
   select.replaceChildren(h("option", { value: "" }, "Find out"),
+    h("option", { value: "auto-each" }, "Detect in every half minute"),
     ...languages.map(([code, name]) => h("option", { value: code }, capital(name))));
-  select.value = languages.some(([code]) => code === settings.values.language) ? settings.values.language : "";
+  select.value = settings.values.language === "auto-each" || languages.some(([code]) => code === settings.values.language) ? settings.values.language : "";
 }
 
 function advanced() {

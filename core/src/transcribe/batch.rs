@@ -37,14 +37,16 @@ struct Done {
 }
 
 impl Batches {
-    /// As many stretches of speech to a window as there is room for.
-    pub(super) fn of(timeline: &Timeline, content_frames: usize) -> Self {
+    /// As many stretches of speech to a window as there is room for, or one if each may be of another language.
+    pub(super) fn of(timeline: &Timeline, content_frames: usize, one_each: bool) -> Self {
         let mut left: VecDeque<Window> = VecDeque::new();
         let mut from = 0;
         for (_, end) in timeline.parts() {
             let end = frames(end).min(content_frames);
             match left.back_mut() {
-                Some(window) if end - window.seek <= N_FRAMES => window.segment_size = end - window.seek,
+                Some(window) if end - window.seek <= N_FRAMES && !one_each => {
+                    window.segment_size = end - window.seek
+                }
                 // Rounding may make the longest stretch longer than a window by a frame.
                 _ => left.push_back(Window { seek: from, segment_size: (end - from).min(N_FRAMES) }),
             }
@@ -139,7 +141,7 @@ impl Transcriber {
         let end = window.seek + window.segment_size;
         if run.options.word_timestamps {
             let words = WordOptions {
-                language: &run.language,
+                language: &result.language,
                 task: run.options.decode.task,
                 prepend_punctuations: &run.options.prepend_punctuations,
                 append_punctuations: &run.options.append_punctuations,

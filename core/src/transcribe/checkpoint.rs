@@ -71,6 +71,7 @@ struct Kept {
     tokens: Vec<u32>,
     numbers: [u64; 6],
     words: Option<Vec<(String, [u64; 3])>>,
+    language: Option<String>,
     checks: Vec<Check>,
     readings: Option<KeptReadings>,
 }
@@ -105,6 +106,7 @@ impl From<&Segment> for Kept {
             tokens: s.tokens.clone(),
             numbers: numbers.map(f64::to_bits),
             words: s.words.as_ref().map(|words| words.iter().map(word).collect()),
+            language: s.language.clone(),
             checks: s.checks.clone(),
             readings: s.readings.as_deref().map(keep_readings),
         }
@@ -131,6 +133,7 @@ impl From<Kept> for Segment {
             compression_ratio,
             no_speech_prob,
             words: kept.words.map(|words| words.into_iter().map(word).collect()),
+            language: kept.language,
             checks: kept.checks,
             readings: kept.readings.map(|readings| Box::new(kept_readings(readings))),
         }

@@ -201,13 +201,16 @@ impl Transcriber {
         Ok(stands_still(words.iter().map(|word| (word.start, word.end))))
     }
 
-    /// Segments that somebody said, with what speaks against them all the same.
+    /// Segments that somebody said, with what speaks against them all the same, and their language if it is theirs alone.
     pub(super) fn believed(
         &self,
         run: &mut Transcription,
         heard: &Heard,
-        new: Vec<Segment>,
+        mut new: Vec<Segment>,
     ) -> Result<Vec<Segment>> {
+        if run.options.decode.language.is_none() && self.tokenizer.is_multilingual() {
+            new.iter_mut().for_each(|segment| segment.language = Some(heard.result.language.clone()));
+        }
         if !run.options.is_guarded() {
             return Ok(new);
         }

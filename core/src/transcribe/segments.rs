@@ -44,6 +44,7 @@ pub fn split_by_timestamps(tokenizer: &Tokenizer, window: Window, result: &Decod
             compression_ratio: result.compression_ratio,
             no_speech_prob: result.no_speech_prob,
             words: None,
+            language: None,
             checks: Vec::new(),
             readings: None,
         }

@@ -15,7 +15,7 @@ use crate::decoding::{self, LanguageProbability};
 use crate::error::{Error, Result};
 use crate::mel::{Extent, MelStream};
 use crate::observer::{Event, Observer};
-use crate::options::TranscribeOptions;
+use crate::options::{AUTO_EACH, TranscribeOptions};
 use crate::recording::{self, Blocks, Open, Recording};
 use crate::transcript::Transcript;
 use crate::vad::{self, Heard, Timeline, Vad};
@@ -47,9 +47,10 @@ impl Transcriber {
     pub fn start_observed(
         &self,
         audio: &Waveform,
-        options: TranscribeOptions,
+        mut options: TranscribeOptions,
         observer: &mut dyn Observer,
     ) -> Result<Transcription> {
+        let each = each_language(&mut options);
         self.check(&options)?;
         let spoken = match &options.voice_activity() {
             Some(limits) => Some(Timeline::cut(audio, &vad::speech(self.voice_activity()?, audio, limits)?)),
@@ -64,7 +65,7 @@ impl Transcriber {
             false => self.detect(&mut sound),
         })?;
         let whole_frames = audio.samples().len() / HOP_LENGTH;
-        self.begin(options, language, sound, spoken.map(|(_, timeline)| timeline), whole_frames)
+        self.begin(options, (language, each), sound, spoken.map(|(_, timeline)| timeline), whole_frames)
     }
 
     /// As [`Transcriber::start`], of a recording of any length, of which only what the next windows hear is in memory. One that
@@ -78,14 +79,15 @@ impl Transcriber {
     pub fn start_recording(
         &self,
         recording: Recording,
-        options: TranscribeOptions,
+        mut options: TranscribeOptions,
         plan: Option<Plan>,
         observer: &mut dyn Observer,
     ) -> Result<Option<Transcription>> {
+        let each = each_language(&mut options);
         self.check(&options)?;
         let open = match recording {
             Recording::Again(open) => open,
-            Recording::Once(blocks) => return self.start_once(blocks, options, observer).map(Some),
+            Recording::Once(blocks) => return self.start_once(blocks, (options, each), observer).map(Some),
         };
         let spoken = match (options.voice_activity(), &plan) {
             (None, _) => None,
@@ -128,7 +130,7 @@ impl Transcriber {
         let n_samples = spoken.as_ref().map_or(extent.n_samples, |heard| heard.n_samples);
         let timeline = spoken.as_ref().map(|heard| Timeline::of(&heard.spans));
         let plan = Plan { spoken, extent, language: language.clone() };
-        let run = self.begin(options, language, sound, timeline, n_samples / HOP_LENGTH)?;
+        let run = self.begin(options, (language, each), sound, timeline, n_samples / HOP_LENGTH)?;
         Ok(Some(Transcription { plan: Some(plan), ..run }))
     }
 
@@ -159,7 +161,7 @@ impl Transcriber {
     fn start_once(
         &self,
         blocks: Box<dyn Blocks>,
-        options: TranscribeOptions,
+        (options, each): (TranscribeOptions, bool),
         observer: &mut dyn Observer,
     ) -> Result<Transcription> {
         let asked = [
@@ -174,7 +176,7 @@ impl Transcriber {
         let stream = MelStream::running(Arc::clone(&self.log_mel), blocks);
         let mut sound = Sound::Stream(Arc::new(Mutex::new(stream)));
         let language = self.language(&options, observer, || self.detect(&mut sound))?;
-        self.begin(options, language, sound, None, 0)
+        self.begin(options, (language, each), sound, None, 0)
     }
 
     fn check(&self, options: &TranscribeOptions) -> Result<()> {
@@ -235,12 +237,13 @@ impl Transcriber {
     fn begin(
         &self,
         mut options: TranscribeOptions,
-        language: String,
+        (language, each): (String, bool),
         sound: Sound,
         timeline: Option<Timeline>,
         whole_frames: usize,
     ) -> Result<Transcription> {
-        options.decode.language = Some(language.clone());
+        let each = each && self.tokenizer.is_multilingual();
+        options.decode.language = (!each).then(|| language.clone());
         let given = |text: &Option<String>| match text {
             Some(text) => self.tokenizer.encode(&format!(" {}", text.trim())),
             None => Ok(Vec::new()),
@@ -249,7 +252,7 @@ impl Transcriber {
         hotwords.truncate(prompt_room(self.model.dims().n_text_ctx));
         let clips = segments::clips(&options.clip_timestamps, sound.end());
         let batches = match (options.batch, &timeline) {
-            (Some(_), Some(timeline)) => Some(Batches::of(timeline, sound.end())),
+            (Some(_), Some(timeline)) => Some(Batches::of(timeline, sound.end(), each)),
             _ => None,
         };
         Ok(Transcription {
@@ -275,6 +278,11 @@ impl Transcriber {
             plan: None,
         })
     }
+}
+
+/// Whether every window's language is to be detected; then none is given.
+fn each_language(options: &mut TranscribeOptions) -> bool {
+    options.decode.language.take_if(|language| language == AUTO_EACH).is_some()
 }
 
 fn reading(observer: &mut dyn Observer, n_samples: usize) -> ControlFlow<()> {

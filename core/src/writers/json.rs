@@ -36,6 +36,9 @@ fn segment(segment: &Segment, out: &mut dyn io::Write) -> io::Result<()> {
     write!(out, ", \"compression_ratio\": {ratio}")?;
     let no_speech = float(segment.no_speech_prob);
     write!(out, ", \"no_speech_prob\": {no_speech}")?;
+    if let Some(language) = &segment.language {
+        write!(out, ", \"language\": {}", quoted(language))?;
+    }
     if let Some(words) = &segment.words {
         write!(out, ", \"words\": ")?;
         list(words, out, word)?;
