@@ -13,9 +13,11 @@ use crate::transcript::{Segment, Word};
 
 mod path;
 mod place;
+mod snap;
 
 pub use path::{dtw, median_filter};
 pub use place::{WordTiming, merge_punctuations};
+pub use snap::{snap_options, snap_segment, snap_words};
 
 /// Width of the median filter over time, in audio tokens.
 const MEDIAN_FILTER_WIDTH: usize = 7;

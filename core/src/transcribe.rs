@@ -16,7 +16,7 @@ use crate::options::TranscribeOptions;
 use crate::timing::{self, WordOptions};
 use crate::tokenizer::Tokenizer;
 use crate::transcript::{Segment, Transcript};
-use crate::vad::{self, Timeline, Vad};
+use crate::vad::{self, Span, Timeline, Vad, VadOptions};
 
 pub mod anomalies;
 mod batch;
@@ -63,6 +63,8 @@ pub struct Transcription {
     batches: Option<Batches>,
     /// Where what is heard lies in the recording, if silence was left out.
     timeline: Option<Timeline>,
+    /// What words are cut to, if they are.
+    snap_to: Option<Vec<Span>>,
     /// Mel frames in the recording, silence included.
     whole_frames: usize,
 }
@@ -108,6 +110,12 @@ impl Transcriber {
         Ok(probabilities.swap_remove(0))
     }
 
+    /// Where somebody speaks, heard by the network given or the bundled one.
+    pub(crate) fn speech(&self, audio: &Waveform, options: &VadOptions) -> Result<Vec<Span>> {
+        let vad = self.vad.as_deref().cloned().map_or_else(Vad::bundled, Ok)?;
+        vad::speech(vad, audio, options)
+    }
+
     /// windows: (n, n_mels, N_FRAMES)
     fn encode(&self, windows: Vec<f32>, n: usize) -> Result<AudioFeatures> {
         let shape = (n, self.log_mel.n_mels(), N_FRAMES);
@@ -138,11 +146,12 @@ impl Transcriber {
             decoding::DecodingTask::new(self.model(), &self.tokenizer, &options)?;
         }
         let spoken = match &options.voice_activity() {
-            Some(options) => {
-                let vad = self.vad.as_deref().cloned().map_or_else(Vad::bundled, Ok)?;
-                Some(Timeline::cut(audio, &vad::speech(vad, audio, options)?))
-            }
+            Some(options) => Some(Timeline::cut(audio, &self.speech(audio, options)?)),
             None => None,
+        };
+        let snap_to = match options.snap_to_speech {
+            true => Some(self.speech(audio, &timing::snap_options())?),
+            false => None,
         };
         let mel = self.log_mel.compute(spoken.as_ref().map_or(audio, |(speech, _)| speech))?;
         let language = match options.decode.language.take() {
@@ -187,6 +196,7 @@ impl Transcriber {
             segments: Vec::new(),
             batches,
             timeline: spoken.map(|(_, timeline)| timeline),
+            snap_to,
             whole_frames: audio.samples().len() / HOP_LENGTH,
             options,
             language,

@@ -1,6 +1,7 @@
 //! Exactly what was typed. Flags have the names and defaults of openai/whisper's command line; what they mean is
 //! for [`crate::options`] and [`crate::job`].
 
+mod subtitles;
 mod vad;
 mod values;
 
@@ -11,6 +12,7 @@ use candle_whisper_core::Task;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::device::{DeviceRequest, Precision};
+use subtitles::SubtitleArgs;
 use vad::VadArgs;
 use values::{APPEND, BOOL, PREPEND, boolean, formats, task};
 pub use values::{Formats, Maybe, Verbosity};
@@ -109,7 +111,7 @@ pub struct Args {
     /// plain text goes to stdout
     #[arg(long = "output_dir", short = 'o', value_name = "FOLDER", help_heading = "Output")]
     pub output_dir: Option<PathBuf>,
-    /// Formats of the outputs, a list between commas or the flag given again: txt, vtt, srt, tsv, json, lrc, csv;
+    /// Formats of the outputs, a list between commas or the flag given again: txt, vtt, srt, tsv, json, lrc, csv, ass;
     /// `all` is the first five, and what -o alone means
     #[arg(long = "output_format", short = 'f', value_name = "FORMAT", value_delimiter = ',', value_parser = formats(), help_heading = "Output")]
     pub output_format: Vec<Formats>,
@@ -310,6 +312,10 @@ pub struct Args {
         help_heading = "Words"
     )]
     pub max_words_per_line: Maybe<usize>,
+
+    /// Subtitles as an editor makes them.
+    #[command(flatten)]
+    pub subtitles: SubtitleArgs,
 }
 
 /// The definition of the command line, with `-` accepted for each `_`.

@@ -66,7 +66,7 @@ impl Whisper {
         object(&model::info(self.transcriber.model().dims()))
     }
 
-    /// Takes the weights of Silero VAD, which the option `vad` needs: the bytes of `silero_vad.safetensors`.
+    /// Takes the weights of Silero VAD, which the options `vad`, `batch` and `snap_to_speech` need: the bytes of `silero_vad.safetensors`.
     ///
     /// # Errors
     /// If they are no such weights.
@@ -129,7 +129,7 @@ impl Whisper {
 pub fn check_options(options: &str) -> Result<bool, JsValue> {
     let options = options::parse(options).map_err(|error| thrown(&error))?;
     options.validate().map_err(|error| thrown(&error))?;
-    Ok(options.voice_activity().is_some())
+    Ok(options.voice_activity().is_some() || options.snap_to_speech)
 }
 
 /// What a transcription of a model takes in bytes: `{bytes, terms}`; see [`estimate::of_json`].

@@ -8,6 +8,7 @@ use crate::audio::N_FRAMES;
 use crate::decoding::DecodingResult;
 use crate::observer::{Event, Observer};
 use crate::options::TextOrTokens;
+use crate::timing;
 use crate::transcript::Segment;
 
 impl Transcription {
@@ -84,6 +85,9 @@ impl Transcription {
             if let Some(timeline) = &self.timeline {
                 segment.seek = frames(timeline.start(seconds(segment.seek)));
                 timeline.place(&mut segment);
+            }
+            if let Some(speech) = &self.snap_to {
+                timing::snap_segment(&mut segment, speech);
             }
             segment.id = self.segments.len();
             self.tokens.extend(&segment.tokens);
