@@ -110,6 +110,10 @@ impl Transcriber {
         Ok(probabilities.swap_remove(0))
     }
 
+    pub(crate) fn mel(&self, audio: &Waveform) -> Result<Mel> {
+        self.log_mel.compute(audio)
+    }
+
     /// Where somebody speaks, heard by the network given or the bundled one.
     pub(crate) fn speech(&self, audio: &Waveform, options: &VadOptions) -> Result<Vec<Span>> {
         let vad = self.vad.as_deref().cloned().map_or_else(Vad::bundled, Ok)?;
@@ -117,7 +121,7 @@ impl Transcriber {
     }
 
     /// windows: (n, n_mels, N_FRAMES)
-    fn encode(&self, windows: Vec<f32>, n: usize) -> Result<AudioFeatures> {
+    pub(crate) fn encode(&self, windows: Vec<f32>, n: usize) -> Result<AudioFeatures> {
         let shape = (n, self.log_mel.n_mels(), N_FRAMES);
         self.model.encode(&Tensor::from_vec(windows, shape, &candle_core::Device::Cpu)?)
     }

@@ -122,6 +122,11 @@ fn milliseconds(seconds: f64) -> i64 {
     (seconds * 1000.0).round_ties_even() as i64
 }
 
+/// Whether a sentence ends between `before` and `after`, both with the spaces around them.
+pub(crate) fn ends_sentence(before: &str, after: &str, language: &str) -> bool {
+    editor::ends_sentence(before, after, language)
+}
+
 /// What Python's `str.isspace` accepts: Unicode's white space and the four ASCII separators.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)

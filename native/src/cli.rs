@@ -51,6 +51,9 @@ pub struct Cli {
 /// What the program does besides transcribing; a recording of such a name is `./NAME`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
+    /// Find when each word of a given text is said in a recording; all flags are those of a transcription, with
+    /// --word_timestamps True
+    Align(Box<crate::align::AlignArgs>),
     /// Print a script that completes this program's flags in a shell
     Completions {
         /// The shell
@@ -320,13 +323,15 @@ pub struct Args {
 
 /// The definition of the command line, with `-` accepted for each `_`.
 pub fn command() -> clap::Command {
-    Cli::command().mut_args(|arg| {
+    let with_dashes = |arg: clap::Arg| {
         let dashed = arg.get_long().filter(|long| long.contains('_')).map(|long| long.replace('_', "-"));
         match dashed {
             Some(dashed) => arg.alias(dashed),
             None => arg,
         }
-    })
+    };
+    let align = |command: clap::Command| command.mut_args(with_dashes).infer_long_args(true);
+    Cli::command().mut_args(with_dashes).mut_subcommand("align", align)
 }
 
 /// Reads the command line; the error also stands for `--help` and `--version`.

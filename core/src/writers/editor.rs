@@ -67,6 +67,11 @@ pub(super) fn cues(segments: &[&[Word]], language: &str, options: &SubtitleOptio
     cues
 }
 
+/// Whether a sentence ends between the two.
+pub(super) fn ends_sentence(before: &str, after: &str, language: &str) -> bool {
+    breaks::break_between(before, after, language, true) == breaks::Break::Sentence
+}
+
 /// Where each cue ends: after so many atoms.
 fn part(atoms: &[Atom], limits: &Limits) -> Vec<usize> {
     // The least cost of all cues up to an atom, and where the last of them begins.
