@@ -17,9 +17,11 @@ use crate::transcript::{Segment, Transcript, Word};
 mod matching;
 mod plan;
 mod text;
+mod window;
 
 use plan::{Heard, Stretch};
 use text::{Item, Text};
+pub use window::EncodedWindow;
 
 /// Positions that the start of a sequence and its end take.
 const AROUND_TEXT: usize = 8;
@@ -97,7 +99,7 @@ impl Transcriber {
             let items: Vec<usize> = stretch.items.clone().filter(|&i| about[i].is_some()).collect();
             let xa = self.encode(mel.window(seek, size), 1)?;
             let chosen: Vec<&Item> = items.iter().map(|&i| &text.items[i]).collect();
-            let aligned = self.align_window(&xa, &chosen, (seek, size), &language, &options)?;
+            let aligned = self.align_items(&xa, &chosen, (seek, size), &language, &options)?;
             items.into_iter().zip(aligned).for_each(|(i, word)| words[i] = Some(word));
             let seek = (content_frames + seek + size) / 2;
             if observer.event(Event::Window { seek, content_frames }).is_break() {
@@ -106,13 +108,13 @@ impl Transcriber {
         }
         if options.snap_to_speech {
             let speech = self.speech(audio, &timing::snap_options())?;
-            timing::snap_words(words.iter_mut().flatten(), &speech);
+            timing::snap_words(words.iter_mut().flatten(), &speech, 0.0);
         }
         Ok(transcript(&text, words, language, self))
     }
 
     /// The words of one window that is encoded already. window: first mel frame and how many
-    fn align_window(
+    fn align_items(
         &self,
         xa: &AudioFeatures,
         items: &[&Item],
@@ -179,6 +181,16 @@ fn units_of(heard: &Transcript) -> Vec<Heard> {
     all
 }
 
+/// No word begins before the one before it ends.
+fn in_order<'a>(words: impl Iterator<Item = &'a mut Word>) {
+    let mut last = 0.0f64;
+    for word in words {
+        word.start = word.start.max(last);
+        word.end = word.end.max(word.start);
+        last = word.end;
+    }
+}
+
 /// Segments of the text's lines; words that were not spoken take no time behind the word before.
 fn transcript(
     text: &Text,
@@ -195,8 +207,7 @@ fn transcript(
             end: last,
             probability: 0.0,
         });
-        word.start = word.start.max(last);
-        word.end = word.end.max(word.start);
+        (word.start, word.end) = (word.start.max(last), word.end.max(word.start).max(last));
         last = word.end;
         if segments.len() <= item.line {
             segments.push(Segment {

@@ -34,7 +34,9 @@ impl AlignArgs {
         if audio.as_os_str() == "-" && self.text.as_os_str() == "-" {
             return Err(BadUsage::new("`align` can't read both the recording and the text from stdin"));
         }
-        Ok(Args { word_timestamps: true, ..self.args.clone() })
+        let mut args = Args { word_timestamps: true, ..self.args.clone() };
+        args.subtitles.snap_to_speech.get_or_insert(true);
+        Ok(args)
     }
 }
 

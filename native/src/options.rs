@@ -54,7 +54,7 @@ pub fn transcribe_options(args: &Args) -> Result<TranscribeOptions, BadUsage> {
             "--hallucination_silence_threshold",
             args.hallucination_silence_threshold.0.filter(|_| args.word_timestamps),
         )?,
-        snap_to_speech: args.subtitles.snap_to_speech,
+        snap_to_speech: args.subtitles.snap_to_speech.unwrap_or(false),
         seed: args.seed,
         vad: vad(args)?,
         batch: batch(args)?,

@@ -21,6 +21,7 @@ mod resample;
 mod samplers;
 mod scripted;
 mod segments;
+mod subtitles;
 mod timing;
 mod tokenizer;
 mod v3;

@@ -95,6 +95,8 @@
  * @property {boolean} [word_tags] the time of each word in the text, in vtt
  */
 
+/** A stretch of a recording, in seconds, that is encoded. @typedef {{number: number, start: number, end: number, worker: number}} AlignWindow */
+
 /**
  * One file of a model: an address, its bytes, or a Blob of them.
  * @typedef {string | URL | Blob | Uint8Array} ModelFile

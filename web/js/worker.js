@@ -127,6 +127,14 @@ const OPERATIONS = {
     return transcript;
   },
 
+  async window({ start, end }) {
+    return loaded().keepWindow(heard(), start, end);
+  },
+
+  async align({ text, window, options }) {
+    return loaded().align(text, window, options);
+  },
+
   async detect() {
     return loaded().detectLanguage(heard());
   },

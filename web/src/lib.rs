@@ -20,6 +20,7 @@ pub mod model;
 pub mod options;
 pub mod source;
 pub mod transcript;
+pub mod windows;
 
 use audio::Audio;
 use candle_whisper_core::languages::LANGUAGES;
@@ -33,6 +34,7 @@ use error::thrown;
 pub struct Whisper {
     transcriber: Transcriber,
     run: Option<Transcription>,
+    windows: windows::Windows,
 }
 
 #[wasm_bindgen]
@@ -55,7 +57,7 @@ impl Whisper {
         let files = model::Files { config, generation_config, tokenizer };
         let load = || model::load(&files, source::checkpoint(size, &read)?, model::matrices(dtype)?);
         let transcriber = load().map_err(|error| thrown(&error))?;
-        Ok(Self { transcriber, run: None })
+        Ok(Self { transcriber, run: None, windows: windows::Windows::default() })
     }
 
     /// The network's sizes by Hugging Face's names, and whether it knows many languages.
@@ -108,6 +110,30 @@ impl Whisper {
     pub fn finish(&mut self) -> Result<JsValue, JsValue> {
         let run = self.run.take().ok_or_else(|| thrown(&nothing_begun()))?;
         object(&serde_json::json!(self.transcriber.finish(run)))
+    }
+
+    /// Encodes a stretch of a recording of at most 30 s, and gives the number by which [`Whisper::align`] knows it. Needs
+    /// [`Whisper::set_vad`].
+    ///
+    /// # Errors
+    /// If the stretch is not in the recording or too long, or the network fails.
+    #[wasm_bindgen(js_name = keepWindow)]
+    pub fn keep_window(&mut self, audio: Audio, start: f64, end: f64) -> Result<u32, JsValue> {
+        let window = self.transcriber.encode_window(&audio.into(), start, end);
+        Ok(self.windows.keep(window.map_err(|error| thrown(&error))?))
+    }
+
+    /// The words of a text with the times at which they are said in a window that is kept; `options` is JSON, see
+    /// [`options::parse`].
+    ///
+    /// # Errors
+    /// If the window is kept no longer, or the text can't be aligned.
+    pub fn align(&mut self, text: &str, window: u32, options: &str) -> Result<JsValue, JsValue> {
+        let aligned = options::parse(options).and_then(|options| {
+            let window = self.windows.get(window)?;
+            self.transcriber.align_window(window, text, &options)
+        });
+        object(&serde_json::json!(aligned.map_err(|error| thrown(&error))?))
     }
 
     /// `{language, probabilities}` of the first 30 s.

@@ -147,3 +147,56 @@ fn drop_strays(found: &mut [Option<usize>]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    /// Words that come again and again, as in speech: number `i` of text number `text`.
+    fn word(text: usize, i: usize) -> String {
+        let mixed = (i as u64 * 7 + text as u64 * 131).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
+        format!("w{}", (mixed % 4000) * (mixed % 3 + 1) / 3)
+    }
+
+    fn found(a: &[String], b: &[String]) -> Vec<Option<usize>> {
+        let words = |text: &[String]| -> Vec<String> { text.to_vec() };
+        let (a, b) = (words(a), words(b));
+        matches(
+            &a.iter().map(String::as_str).collect::<Vec<_>>(),
+            &b.iter().map(String::as_str).collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn long_passages_that_only_one_text_has_do_not_shift_the_rest() {
+        let said = |from: usize, to: usize| (from..to).map(|i| word(0, i)).collect::<Vec<_>>();
+        let other = |text: usize, n: usize| (0..n).map(|i| word(text, i)).collect::<Vec<_>>();
+        // Each has 3000 words of its own, and every ninth word of what is common is heard wrongly.
+        let given = [said(0, 4000), other(1, 3000), said(4000, 9000)].concat();
+        let mut heard = [other(2, 3000), said(0, 9000)].concat();
+        for i in (0..heard.len()).step_by(9) {
+            heard[i] = format!("wrong{i}");
+        }
+        let found = found(&given, &heard);
+        let right = |i: usize| match i {
+            0..4000 => Some(3000 + i),
+            4000..7000 => None,
+            _ => Some(i),
+        };
+        let wrong = found.iter().enumerate().filter(|(i, at)| at.is_some() && **at != right(*i)).count();
+        let same = (0..given.len()).filter(|&i| found[i].is_some() && found[i] == right(i)).count();
+        assert!(same > 7900, "{same} of 9000 words were found");
+        assert!(wrong < 60, "{wrong} words were found where they are not");
+        assert!(found.iter().flatten().is_sorted());
+    }
+
+    #[test]
+    fn single_words_that_both_happen_to_have_are_no_match() {
+        let text = |words: &str| words.split(' ').map(String::from).collect::<Vec<_>>();
+        let given = text("the cat sat on the mat and then it went away from here");
+        let heard =
+            text("stocks fell sharply on monday as traders sold bonds but rose later when oil went up");
+        assert!(found(&given, &heard).iter().flatten().count() <= 2);
+        assert_eq!(found(&text("well yes"), &text("oh well yes sir")), [Some(1), Some(2)]);
+    }
+}

@@ -87,7 +87,8 @@ impl Transcription {
                 timeline.place(&mut segment);
             }
             if let Some(speech) = &self.snap_to {
-                timing::snap_segment(&mut segment, speech);
+                let before = self.segments.last().map_or(0.0, |before| before.end);
+                timing::snap_segment(&mut segment, speech, before);
             }
             segment.id = self.segments.len();
             self.tokens.extend(&segment.tokens);

@@ -50,9 +50,10 @@ pub struct SubtitleArgs {
     /// In vtt, put the time of each word into the text
     #[arg(long = "word_tags", default_value = "False", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true)]
     pub word_tags: bool,
-    /// Cut words, and so cues, to the speech that voice activity detection hears; in all formats
-    #[arg(long = "snap_to_speech", default_value = "False", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true)]
-    pub snap_to_speech: bool,
+    /// Fit words, and so cues, to the speech that voice activity detection hears, in all formats [default: False, for
+    /// `align` True]
+    #[arg(long = "snap_to_speech", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true)]
+    pub snap_to_speech: Option<bool>,
 }
 
 impl SubtitleArgs {
@@ -78,7 +79,7 @@ impl SubtitleArgs {
             ("max_cue_duration", self.max_cue_duration.0.is_some()),
             ("min_cue_gap", self.min_cue_gap.0.is_some()),
             ("word_tags", self.word_tags),
-            ("snap_to_speech", self.snap_to_speech),
+            ("snap_to_speech", self.snap_to_speech == Some(true)),
         ]
     }
 }

@@ -128,6 +128,7 @@ export class CandleWhisper {
   }
   toVtt = (transcript) => `WEBVTT\n\n${this.toTxt(transcript)}`;
   toTsv = (transcript) => `start\tend\ttext\n${this.toTxt(transcript)}`;
+  toAss = (transcript) => `[Events]\n${this.toTxt(transcript)}`;
   toCsv = (transcript) => `start,end,text\n${this.toTxt(transcript)}`;
   toLrc = (transcript) => `[00:00.00]${this.toTxt(transcript)}`;
   toJson = (transcript) => JSON.stringify(transcript);
