@@ -142,8 +142,8 @@ fn lines_and_cues_end_where_a_reader_may_pause() {
     assert_eq!(
         english,
         [
-            "I told him that the book was on the table,|and he said he would come back for it",
-            "in the morning.|Then we all went home."
+            "I told him that the book was on the table,",
+            "and he said he would come back for it|in the morning. Then we all went home."
         ]
     );
     let text =
@@ -157,7 +157,7 @@ fn lines_and_cues_end_where_a_reader_may_pause() {
 
 #[test]
 fn titles_and_initials_end_no_sentence() {
-    let narrow = SubtitleOptions { max_line_width: Some(22), ..phrases() };
+    let narrow = SubtitleOptions { max_line_width: Some(26), ..phrases() };
     let text = "This is what Mr. Jones and J. S. Bach had said to Dr. Hale. So they left.";
     let all = lines(&spaced(text, "en"), &narrow).join("|");
     assert!(["Mr.|", "J.|", "S.|", "Dr.|"].iter().all(|cut| !all.contains(cut)), "{all}");
@@ -218,14 +218,14 @@ fn cues_stay_as_long_as_they_must_where_there_is_room() {
 }
 
 #[test]
-fn word_tags_rise_within_their_cue_and_text_is_escaped() {
-    let options = SubtitleOptions { word_tags: true, ..phrases() };
+fn timed_words_rise_within_their_cue_and_text_is_escaped() {
+    let options = SubtitleOptions { timed_words: true, ..phrases() };
     let vtt = written(&spaced("Tom & Jerry <3 cheese.", "en"), OutputFormat::Vtt, &options);
     let expected = "WEBVTT\n\n00:00.500 --> 00:02.180\nTom<00:00:00.770><c> &amp;</c><00:00:00.940><c> Jerry</c>\
                     <00:00:01.310><c> &lt;3</c><00:00:01.530><c> cheese.</c>\n\n";
     assert_eq!(vtt.replace("00:02.080", "00:02.180").replace("00:01.980", "00:02.180"), expected);
     // With openai/whisper's own layout too.
-    let plain = SubtitleOptions { word_tags: true, ..SubtitleOptions::default() };
+    let plain = SubtitleOptions { timed_words: true, ..SubtitleOptions::default() };
     assert!(
         written(&spaced("Tom ran.", "en"), OutputFormat::Vtt, &plain)
             .contains("Tom<00:00:00.770><c> ran.</c>")
@@ -273,6 +273,6 @@ fn limits_that_can_not_be_are_refused_by_name() {
         |o| (o.min_cue_duration, o.max_cue_duration) = (Some(3.0), Some(2.0)),
         "is above `max_cue_duration`",
     );
-    refused(|o| (o.highlight_words, o.word_tags) = (true, true), "can't be given together");
+    refused(|o| (o.highlight_words, o.timed_words) = (true, true), "can't be given together");
     assert!(SubtitleOptions { min_cue_gap: Some(0.0), ..phrases() }.validate().is_ok());
 }

@@ -53,7 +53,7 @@ fn a_text_of_several_windows_is_found_where_it_is_said_and_a_stranger_nowhere() 
     assert!(found.segments[4].words.iter().flatten().all(|word| word.probability == 0.0));
 
     // Each time the sentence is said, its words are as far from its start.
-    let n = SENTENCE.split_whitespace().count() - 1;
+    let n = SENTENCE.split_whitespace().count();
     let said: Vec<&Word> = all.iter().filter(|word| word.probability > 0.0).collect();
     assert_eq!(said.len(), 3 * n);
     let shift = once.duration() + 2.0;
@@ -72,7 +72,7 @@ fn an_encoded_window_is_aligned_with_other_texts_and_gives_the_recordings_times(
     let transcriber = bundled();
     let silence = vec![0f32; 40 * SAMPLE_RATE];
     let audio = Waveform::new([&silence, jfk().samples()].concat());
-    let window = transcriber.encode_window(&audio, 40.0, 51.0).unwrap();
+    let window = transcriber.encode_window(&audio, (40.0, 51.0), &options()).unwrap();
     let align = |text: &str| transcriber.align_window(&window, text, &TranscribeOptions::default());
     let first = align(SENTENCE).unwrap();
     let edited = align(&SENTENCE.replace("fellow Americans", "dear American friends")).unwrap();
@@ -84,7 +84,7 @@ fn an_encoded_window_is_aligned_with_other_texts_and_gives_the_recordings_times(
     assert!(first[0].start >= 40.0 && first[0].start < 40.7, "{first:?}");
     assert!(align(" \n").unwrap_err().to_string().contains("no words"));
     assert!(align(&"word ".repeat(500)).unwrap_err().to_string().contains("a window takes 440"));
-    let outside = transcriber.encode_window(&audio, 0.0, 31.0).unwrap_err().to_string();
+    let outside = transcriber.encode_window(&audio, (0.0, 31.0), &options()).unwrap_err().to_string();
     assert!(outside.contains("at most 30 s"), "{outside}");
 }
 

@@ -134,12 +134,9 @@ fn each_flag_changes_what_it_names_and_nothing_else() {
 fn complaints_name_the_flag() {
     let table = [
         ("--highlight_words True", "--highlight_words requires --word_timestamps True"),
-        ("--word-tags True", "--word_tags requires --word_timestamps True"),
+        ("--timed-words True", "--timed_words requires --word_timestamps True"),
         ("--snap_to_speech True", "--snap_to_speech requires --word_timestamps True"),
-        (
-            "--word_timestamps True --max_cue_duration -1",
-            "`--max_cue_duration` must be above 0, not -1",
-        ),
+        ("--word_timestamps True --max_cue_duration -1", "`--max_cue_duration` must be above 0, not -1"),
         ("--max_line_count 2", "--max_line_count requires --word_timestamps True"),
         ("--max_line_width 20", "--max_line_width requires --word_timestamps True"),
         ("--max_words_per_line 2", "--max_words_per_line requires --word_timestamps True"),

@@ -167,18 +167,19 @@ export class CandleWhisper {
   /**
    * Encodes a stretch of a recording, of 30 seconds at most, so that texts can be aligned with it at once. The last four are kept.
    * @param {Input} input
-   * @param {{start: number, end: number}} stretch seconds
+   * @param {{start: number, end: number, snap_to_speech?: boolean}} stretch seconds, and whether voice activity detection fits words to
+   *   the speech; true if not given
    * @param {{signal?: AbortSignal}} [control]
    * @returns {Promise<import("./types.js").AlignWindow>}
    */
   async window(input, stretch, control = {}) {
-    check(stretch, ["start", "end"], "window");
+    check(stretch, ["start", "end", "snap_to_speech"], "window");
     check(control, ["signal"], "window");
-    const { start, end } = stretch;
+    const { start, end, snap_to_speech: snap = true } = stretch;
     return this.#client.exclusively(control.signal, async (run) => {
-      await run("vad");
+      if (snap) await run("vad");
       await hear(input, run);
-      const number = await run("window", { start, end });
+      const number = await run("window", { start, end, snap });
       return { number, start, end, worker: this.#client.generation };
     });
   }

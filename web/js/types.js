@@ -81,18 +81,18 @@
 
 /**
  * How cues are laid out in srt, vtt and ass where there are word times. The first four are openai/whisper's; any of the others but
- * `word_tags` has cues laid out as an editor would.
+ * `timed_words` has cues laid out as an editor would.
  * @typedef {object} SubtitleOptions
  * @property {number | null} [max_line_width]
  * @property {number | null} [max_line_count]
  * @property {number | null} [max_words_per_line]
- * @property {boolean} [highlight_words] not together with `word_tags`
+ * @property {boolean} [highlight_words] not together with `timed_words`
  * @property {boolean} [break_at_phrases] end lines and cues where a reader may pause; lines of 42 characters, two in a cue, unless limited
  * @property {number | null} [max_chars_per_second] a cue stays long enough to be read so fast, where the speech leaves time
  * @property {number | null} [min_cue_duration] seconds
  * @property {number | null} [max_cue_duration] seconds
  * @property {number | null} [min_cue_gap] seconds between two cues
- * @property {boolean} [word_tags] the time of each word in the text, in vtt
+ * @property {boolean} [timed_words] the time of each word in the text, in vtt
  */
 
 /** A stretch of a recording, in seconds, that is encoded. @typedef {{number: number, start: number, end: number, worker: number}} AlignWindow */

@@ -127,8 +127,8 @@ const OPERATIONS = {
     return transcript;
   },
 
-  async window({ start, end }) {
-    return loaded().keepWindow(heard(), start, end);
+  async window({ start, end, snap }) {
+    return loaded().keepWindow(heard(), start, end, snap);
   },
 
   async align({ text, window, options }) {

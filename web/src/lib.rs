@@ -25,7 +25,7 @@ pub mod windows;
 use audio::Audio;
 use candle_whisper_core::languages::LANGUAGES;
 use candle_whisper_core::vad::Vad;
-use candle_whisper_core::{Error, Event, Transcriber, Transcription};
+use candle_whisper_core::{Error, Event, TranscribeOptions, Transcriber, Transcription};
 use error::thrown;
 
 /// A loaded network, and the transcription under way.
@@ -112,14 +112,15 @@ impl Whisper {
         object(&serde_json::json!(self.transcriber.finish(run)))
     }
 
-    /// Encodes a stretch of a recording of at most 30 s, and gives the number by which [`Whisper::align`] knows it. Needs
-    /// [`Whisper::set_vad`].
+    /// Encodes a stretch of a recording of at most 30 s, and gives the number by which [`Whisper::align`] knows it. To
+    /// `snap` words to speech, it needs [`Whisper::set_vad`].
     ///
     /// # Errors
     /// If the stretch is not in the recording or too long, or the network fails.
     #[wasm_bindgen(js_name = keepWindow)]
-    pub fn keep_window(&mut self, audio: Audio, start: f64, end: f64) -> Result<u32, JsValue> {
-        let window = self.transcriber.encode_window(&audio.into(), start, end);
+    pub fn keep_window(&mut self, audio: Audio, start: f64, end: f64, snap: bool) -> Result<u32, JsValue> {
+        let options = TranscribeOptions { snap_to_speech: snap, ..TranscribeOptions::default() };
+        let window = self.transcriber.encode_window(&audio.into(), (start, end), &options);
         Ok(self.windows.keep(window.map_err(|error| thrown(&error))?))
     }
 

@@ -21,11 +21,17 @@ pub struct EncodedWindow {
 }
 
 impl Transcriber {
-    /// Encodes a stretch of a recording, from and to in seconds, for [`Transcriber::align_window`].
+    /// Encodes a stretch of a recording, from and to in seconds, for [`Transcriber::align_window`]. Of the options only
+    /// `snap_to_speech` matters: whether to listen where somebody speaks.
     ///
     /// # Errors
     /// If the stretch is empty, longer than 30 s or not in the recording, or the device fails.
-    pub fn encode_window(&self, audio: &Waveform, start: f64, end: f64) -> Result<EncodedWindow> {
+    pub fn encode_window(
+        &self,
+        audio: &Waveform,
+        (start, end): (f64, f64),
+        options: &TranscribeOptions,
+    ) -> Result<EncodedWindow> {
         let duration = audio.duration();
         let end = end.min(duration);
         if !(start >= 0.0 && end > start && end - start <= CHUNK_LENGTH as f64) {
@@ -37,7 +43,10 @@ impl Transcriber {
         let (first, last) = (frame(start), frame(end));
         let samples = first * HOP_LENGTH..(last * HOP_LENGTH).min(audio.samples().len());
         let cut = Waveform::new(audio.samples()[samples.clone()].to_vec());
-        let mut speech = self.speech(&cut, &timing::snap_options())?;
+        let mut speech = match options.snap_to_speech {
+            true => self.speech(&cut, &timing::snap_options())?,
+            false => Vec::new(),
+        };
         for span in &mut speech {
             (span.start, span.end) = (span.start + samples.start, span.end + samples.start);
         }

@@ -16,7 +16,7 @@ pub struct SubtitleOptions {
     /// Most words in a cue where `max_line_count` and `max_line_width` are not both given; 0 counts as `None`. With
     /// `break_at_phrases`, or a limit of time, most words in a line.
     pub max_words_per_line: Option<usize>,
-    /// A cue for each word, the word underlined. Not together with `word_tags`.
+    /// A cue for each word, the word underlined. Not together with `timed_words`.
     pub highlight_words: bool,
 
     /// End lines and cues where the language lets a reader pause: after sentences, after clauses, before connectives,
@@ -32,7 +32,7 @@ pub struct SubtitleOptions {
     /// Seconds without a cue between two.
     pub min_cue_gap: Option<f64>,
     /// In vtt, the time of each word in the cue's text.
-    pub word_tags: bool,
+    pub timed_words: bool,
 }
 
 impl SubtitleOptions {
@@ -72,8 +72,8 @@ impl SubtitleOptions {
         {
             return bad(format!("`min_cue_duration` ({min}) is above `max_cue_duration` ({max})"));
         }
-        if self.highlight_words && self.word_tags {
-            return bad("`highlight_words` and `word_tags` can't be given together".into());
+        if self.highlight_words && self.timed_words {
+            return bad("`highlight_words` and `timed_words` can't be given together".into());
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ impl Writer for Srt {
         let time = |seconds| format_timestamp(seconds, true, ',');
         let mut number = 0;
         // Word tags are WebVTT's.
-        let options = SubtitleOptions { word_tags: false, ..self.0.clone() };
+        let options = SubtitleOptions { timed_words: false, ..self.0.clone() };
         write_cues(transcript, &options, &time, &mut |start, end, text| {
             number += 1;
             write!(out, "{number}\n{start} --> {end}\n{text}\n\n")
@@ -91,7 +91,7 @@ fn write_cues(
         if timed && options.highlight_words {
             highlighted(cue, time, write)?;
         } else {
-            let text = if timed && options.word_tags { tagged(cue) } else { text(&cue.words, None) };
+            let text = if timed && options.timed_words { tagged(cue) } else { text(&cue.words, None) };
             write(&time(cue.start), &time(cue.end), &text)?;
         }
     }

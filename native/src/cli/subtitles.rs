@@ -48,8 +48,8 @@ pub struct SubtitleArgs {
     )]
     pub min_cue_gap: Maybe<f64>,
     /// In vtt, put the time of each word into the text
-    #[arg(long = "word_tags", default_value = "False", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true)]
-    pub word_tags: bool,
+    #[arg(long = "timed_words", default_value = "False", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true)]
+    pub timed_words: bool,
     /// Fit words, and so cues, to the speech that voice activity detection hears, in all formats [default: False, for
     /// `align` True]
     #[arg(long = "snap_to_speech", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true)]
@@ -65,7 +65,7 @@ impl SubtitleArgs {
             min_cue_duration: self.min_cue_duration.0,
             max_cue_duration: self.max_cue_duration.0,
             min_cue_gap: self.min_cue_gap.0,
-            word_tags: self.word_tags,
+            timed_words: self.timed_words,
             ..SubtitleOptions::default()
         }
     }
@@ -78,7 +78,7 @@ impl SubtitleArgs {
             ("min_cue_duration", self.min_cue_duration.0.is_some()),
             ("max_cue_duration", self.max_cue_duration.0.is_some()),
             ("min_cue_gap", self.min_cue_gap.0.is_some()),
-            ("word_tags", self.word_tags),
+            ("timed_words", self.timed_words),
             ("snap_to_speech", self.snap_to_speech == Some(true)),
         ]
     }

@@ -48,7 +48,9 @@ pub(super) fn atoms(segments: &[&[Word]], language: &str) -> Vec<Atom> {
             let text = word.word.replace("-->", "->").replace(['\r', '\n'], " ");
             let word = Word { word: text, ..word.clone() };
             match atoms.last_mut() {
-                Some(atom) if !begins && !may_part(&atom.text(), &word.word, spaced) => atom.words.push(word),
+                Some(atom) if (!begins || !spaced) && !may_part(&atom.text(), &word.word, spaced) => {
+                    atom.words.push(word)
+                }
                 _ => {
                     atoms.push(Atom { words: vec![word], chars: 0, space: 0, break_after: Break::Plain });
                 }
@@ -95,6 +97,10 @@ fn is_mark(c: char) -> bool {
 
 /// Whether a line may end between the two.
 fn may_part(before: &str, after: &str, spaced: bool) -> bool {
+    // A dash stays with what is before it.
+    if spaced && after.trim().chars().all(|c| "-–—".contains(c)) {
+        return false;
+    }
     if after.starts_with(char::is_whitespace) || before.ends_with(char::is_whitespace) {
         return true;
     }

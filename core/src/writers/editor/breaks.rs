@@ -15,8 +15,10 @@ pub(super) enum Break {
     Phrase,
     /// Anywhere else.
     Plain,
-    /// Behind a word that belongs to the next one: an article, a preposition, a title.
+    /// Behind a word that belongs to the next one: an article, a preposition.
     Bound,
+    /// Behind a title or an initial.
+    Title,
     /// In scripts without spaces, inside what may be a word.
     Inside,
 }
@@ -29,6 +31,7 @@ impl Break {
             Self::Phrase => 9.0,
             Self::Plain => 15.0,
             Self::Bound | Self::Inside => 28.0,
+            Self::Title => 50.0,
         }
     }
 }
@@ -46,7 +49,7 @@ pub(super) fn break_between(before: &str, after: &str, language: &str, spaced: b
     if bare.ends_with(|c| SENTENCE_ENDS.contains(c)) && !is_abbreviation(bare, next, &table) {
         return Break::Sentence;
     }
-    if bare.ends_with(|c| CLAUSE_ENDS.contains(c)) {
+    if bare.ends_with(|c| CLAUSE_ENDS.contains(c)) || bare.ends_with("--") || bare.ends_with(" -") {
         return Break::Clause;
     }
     if !spaced {
@@ -61,7 +64,10 @@ pub(super) fn break_between(before: &str, after: &str, language: &str, spaced: b
     // French and Italian write some of them together with what follows.
     let elided = next.split_once(['\'', '’']).map(|(first, _)| first);
     let joins = has(table.joining, &next) || elided.is_some_and(|first| has(table.joining, first));
-    if has(table.joining, &word) || has(table.bound, &word) || is_abbreviation(bare, &next, &table) {
+    if is_abbreviation(bare, &next, &table) {
+        return Break::Title;
+    }
+    if has(table.joining, &word) || has(table.bound, &word) {
         return Break::Bound;
     }
     if joins { Break::Phrase } else { Break::Plain }
