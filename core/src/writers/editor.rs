@@ -113,19 +113,18 @@ fn cost(atoms: &[Atom], next: Option<&Atom>, limits: &Limits) -> f64 {
     // Each cue costs something, so that there are few.
     let mut cost = 10.0;
     if let Some(next) = next {
-        let pause = (next.start() - last.end()).clamp(0.0, 1.0);
-        cost += last.break_after.cost() * (1.0 - 0.6 * pause);
+        cost += last.break_cost(next);
     }
     for two in atoms.windows(2) {
         let pause = two[1].start() - two[0].end();
-        cost += 12.0 * (pause - 0.5).max(0.0);
+        cost += 20.0 * (pause - 0.4).max(0.0);
         if two[0].break_after == breaks::Break::Sentence {
             cost += 4.0;
         }
     }
     let chars = lines::width(atoms);
-    // A line more is a little work for the reader; a word alone is a flash.
-    cost += 2.0 * (lines::needed(atoms, limits) - 1) as f64;
+    // A line more is a little work for the reader, more so if it begins in a bad place; a word alone is a flash.
+    cost += 2.0 * (lines::needed(atoms, limits) - 1) as f64 + 0.5 * lines::breaks(atoms, limits).1;
     if chars * 4 < limits.width {
         cost += 6.0;
     }
@@ -138,7 +137,7 @@ fn cost(atoms: &[Atom], next: Option<&Atom>, limits: &Limits) -> f64 {
 
 /// The cue of these, in lines; its times are those of its words.
 fn cue(atoms: &[Atom], limits: &Limits) -> Cue {
-    let breaks = lines::breaks(atoms, limits);
+    let (breaks, _) = lines::breaks(atoms, limits);
     let mut words = Vec::new();
     for (i, atom) in atoms.iter().enumerate() {
         let begins_line = i == 0 || breaks.contains(&i);

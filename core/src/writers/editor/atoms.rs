@@ -27,6 +27,12 @@ impl Atom {
         self.words.last().map_or(0.0, |word| word.end)
     }
 
+    /// What it costs to break between this and the next: less in a pause.
+    pub fn break_cost(&self, next: &Self) -> f64 {
+        let pause = (next.start() - self.end()).clamp(0.0, 1.0);
+        self.break_after.cost() * (1.0 - 0.6 * pause)
+    }
+
     fn text(&self) -> String {
         self.words.iter().map(|word| word.word.as_str()).collect()
     }
@@ -58,7 +64,7 @@ pub(super) fn atoms(segments: &[&[Word]], language: &str) -> Vec<Atom> {
             begins = false;
         }
         if let Some(atom) = atoms.last_mut() {
-            atom.break_after = Break::Segment;
+            atom.break_after = Break::Phrase;
         }
     }
     for i in 0..atoms.len() {
@@ -70,8 +76,9 @@ pub(super) fn atoms(segments: &[&[Word]], language: &str) -> Vec<Atom> {
         if let Some(next) = atoms.get(i + 1) {
             let kind = break_between(&text, &next.text(), language, spaced);
             let atom = &mut atoms[i];
-            atom.break_after = match atom.break_after {
-                Break::Segment => kind.min(Break::Clause),
+            // Whisper does end segments behind an article.
+            atom.break_after = match (atom.break_after, kind) {
+                (Break::Phrase, Break::Plain | Break::Inside) => Break::Phrase,
                 _ => kind,
             };
         }

@@ -9,9 +9,7 @@ pub(super) enum Break {
     Sentence,
     /// After a clause: a comma and the like.
     Clause,
-    /// Where Whisper ended a segment, nothing else known.
-    Segment,
-    /// Before a conjunction, a preposition or a relative pronoun.
+    /// Before a conjunction, a preposition or a relative pronoun, or where Whisper ended a segment.
     Phrase,
     /// Anywhere else.
     Plain,
@@ -27,7 +25,7 @@ impl Break {
     pub fn cost(self) -> f64 {
         match self {
             Self::Sentence => 0.0,
-            Self::Clause | Self::Segment => 5.0,
+            Self::Clause => 5.0,
             Self::Phrase => 9.0,
             Self::Plain => 15.0,
             Self::Bound | Self::Inside => 28.0,

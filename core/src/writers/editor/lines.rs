@@ -30,11 +30,11 @@ pub(super) fn needed(atoms: &[Atom], limits: &Limits) -> usize {
     lines
 }
 
-/// Before which atoms a line breaks.
-pub(super) fn breaks(atoms: &[Atom], limits: &Limits) -> Vec<usize> {
+/// Before which atoms a line breaks, and what it costs.
+pub(super) fn breaks(atoms: &[Atom], limits: &Limits) -> (Vec<usize>, f64) {
     let lines = needed(atoms, limits);
     if lines <= 1 {
-        return Vec::new();
+        return (Vec::new(), 0.0);
     }
     let ideal = width(atoms) as f64 / lines as f64;
     // By lines so far and atoms in them: the least cost, and where the last line begins.
@@ -46,8 +46,7 @@ pub(super) fn breaks(atoms: &[Atom], limits: &Limits) -> Vec<usize> {
                 if !fits(&atoms[first..end], limits) {
                     break;
                 }
-                let last_line = end == atoms.len();
-                let break_cost = if last_line { 0.0 } else { atoms[end - 1].break_after.cost() };
+                let break_cost = atoms.get(end).map_or(0.0, |next| atoms[end - 1].break_cost(next));
                 let ragged = (width(&atoms[first..end]) as f64 - ideal) / limits.width as f64;
                 let cost = best[line - 1][first].0 + break_cost + 60.0 * ragged * ragged;
                 if cost < best[line][end].0 {
@@ -65,5 +64,5 @@ pub(super) fn breaks(atoms: &[Atom], limits: &Limits) -> Vec<usize> {
         }
     }
     breaks.reverse();
-    breaks
+    (breaks, best[lines][atoms.len()].0)
 }
