@@ -152,7 +152,7 @@ fn lines_and_cues_end_where_a_reader_may_pause() {
     let german = lines(&spaced(text, "de"), &phrases());
     assert_eq!(
         german,
-        ["Als wir gestern Abend nach Hause kamen,", "sahen wir, dass die Tür|des alten Hauses offen stand."]
+        ["Als wir gestern Abend|nach Hause kamen, sahen wir,", "dass die Tür des alten Hauses offen stand."]
     );
 }
 
