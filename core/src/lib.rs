@@ -1,5 +1,6 @@
 //! OpenAI's Whisper on Candle, without I/O.
 
+pub mod align;
 pub mod attention;
 pub mod audio;
 pub mod compression;

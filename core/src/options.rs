@@ -128,6 +128,8 @@ pub struct TranscribeOptions {
     pub clip_timestamps: Vec<f64>,
     /// With word timestamps, skip silences longer than this (seconds) around what looks made up.
     pub hallucination_silence_threshold: Option<f64>,
+    /// With word timestamps, cut words and segments to the speech that Silero VAD hears.
+    pub snap_to_speech: bool,
     /// Start of the random numbers that sampling uses.
     pub seed: u64,
     /// Leave out what is not speech before anything else is done. Not together with `clip_timestamps`.
@@ -157,6 +159,7 @@ impl Default for TranscribeOptions {
             append_punctuations: "\"'.。,，!！?？:：”)]}、".into(),
             clip_timestamps: Vec::new(),
             hallucination_silence_threshold: None,
+            snap_to_speech: false,
             seed: 0,
             vad: None,
             batch: None,

@@ -40,6 +40,22 @@ impl Recording {
     pub fn once(blocks: impl Blocks + 'static) -> Self {
         Self::Once(Box::new(blocks))
     }
+
+    /// All of it, in memory.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn whole(self) -> Result<Waveform> {
+        let mut blocks = match self {
+            Self::Again(open) => open()?,
+            Self::Once(blocks) => blocks,
+        };
+        let mut samples = Vec::new();
+        while let Some(block) = blocks.next_block()? {
+            samples.extend_from_slice(block);
+        }
+        Ok(Waveform::new(samples))
+    }
 }
 
 impl fmt::Debug for Recording {

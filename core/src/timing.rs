@@ -13,9 +13,11 @@ use crate::transcript::{Segment, Word};
 
 mod path;
 mod place;
+mod snap;
 
 pub use path::{dtw, median_filter};
 pub use place::{WordTiming, merge_punctuations};
+pub use snap::{snap_options, snap_segment, snap_words};
 
 /// Width of the median filter over time, in audio tokens.
 const MEDIAN_FILTER_WIDTH: usize = 7;
@@ -83,7 +85,7 @@ pub fn add_word_timestamps(
 }
 
 /// Rounds as Python's `round(x, 2)` does: by the number's decimal digits, half to even.
-fn hundredths(x: f64) -> f64 {
+pub(crate) fn hundredths(x: f64) -> f64 {
     format!("{x:.2}").parse().unwrap_or(x)
 }
 
@@ -99,10 +101,58 @@ pub fn find_alignment(
     num_frames: usize,
     options: &WordOptions<'_>,
 ) -> Result<Vec<WordTiming>> {
-    let n_cols = num_frames / 2;
-    if text_tokens.is_empty() || n_cols == 0 {
+    if text_tokens.is_empty() || num_frames < 2 {
         return Ok(Vec::new());
     }
+    let found = token_times(model, tokenizer, xa, text_tokens, num_frames, options)?;
+    let mut with_end = text_tokens.to_vec();
+    with_end.push(tokenizer.special().eot);
+    let mut words = tokenizer.split_to_word_tokens(&with_end, options.language);
+    words.pop(); // the end of the text
+    let mut timings = Vec::with_capacity(words.len());
+    let mut first = 0;
+    for (word, tokens) in words {
+        let end = first + tokens.len();
+        let mean = found.probabilities[first..end].iter().sum::<f64>() / tokens.len() as f64;
+        timings.push(WordTiming {
+            word,
+            tokens,
+            start: found.start(first),
+            end: found.start(end),
+            probability: mean,
+        });
+        first = end;
+    }
+    Ok(timings)
+}
+
+/// When the tokens of a text are said, and how probable they are.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenTimes {
+    /// Seconds from the start of the window at which each token, and at last the end of the text, is reached.
+    starts: Vec<f64>,
+    /// Of each token, among text tokens.
+    pub probabilities: Vec<f64>,
+}
+
+impl TokenTimes {
+    /// When a token, or the end of the text, is reached. Attention that is not a number leads nowhere; what it does not
+    /// reach ends with the path.
+    pub fn start(&self, token: usize) -> f64 {
+        self.starts.get(token).or(self.starts.last()).copied().unwrap_or(0.0)
+    }
+}
+
+/// The times of `text_tokens`, at least one, in a window of `num_frames` mel frames, at least two.
+pub(crate) fn token_times(
+    model: &dyn Model,
+    tokenizer: &Tokenizer,
+    xa: &AudioFeatures,
+    text_tokens: &[u32],
+    num_frames: usize,
+    options: &WordOptions<'_>,
+) -> Result<TokenTimes> {
+    let n_cols = num_frames / 2;
     let sot_sequence = tokenizer.sot_sequence(options.language, options.task)?;
     let n_sot = sot_sequence.len();
     let mut tokens = sot_sequence;
@@ -119,27 +169,12 @@ pub fn find_alignment(
     let cost: Vec<f64> =
         matrix[n_sot * n_cols..(n_tokens - 1) * n_cols].iter().map(|&x| -f64::from(x)).collect();
     let (text_indices, time_indices) = dtw(&cost, n_tokens - 1 - n_sot, n_cols);
-
-    let mut with_end = text_tokens.to_vec();
-    with_end.push(tokenizer.special().eot);
-    let mut words = tokenizer.split_to_word_tokens(&with_end, options.language);
-    words.pop(); // the end of the text
     // A token is said when the path first reaches it.
-    let jump_times: Vec<f64> = (0..text_indices.len())
+    let starts = (0..text_indices.len())
         .filter(|&i| i == 0 || text_indices[i] != text_indices[i - 1])
         .map(|i| time_indices[i] as f64 / TOKENS_PER_SECOND as f64)
         .collect();
-    let mut timings = Vec::with_capacity(words.len());
-    let mut first = 0;
-    // Attention that is not a number leads nowhere; what it does not reach ends with the path.
-    let jump = |i: usize| jump_times.get(i).or(jump_times.last()).copied().unwrap_or(0.0);
-    for (word, tokens) in words {
-        let end = first + tokens.len();
-        let mean = probabilities[first..end].iter().sum::<f64>() / tokens.len() as f64;
-        timings.push(WordTiming { word, tokens, start: jump(first), end: jump(end), probability: mean });
-        first = end;
-    }
-    Ok(timings)
+    Ok(TokenTimes { starts, probabilities })
 }
 
 /// The probability of each text token among text tokens. hidden: (1, n_tokens, n_state)

@@ -10,14 +10,14 @@ use crate::audio::{N_FRAMES, Waveform};
 use crate::decoding::{self, DecodingResult, LanguageProbability};
 use crate::error::Result;
 use crate::guards::LeftOut;
-use crate::mel::LogMel;
+use crate::mel::{LogMel, Mel};
 use crate::model::{AudioFeatures, Model};
 use crate::observer::Observer;
 use crate::options::TranscribeOptions;
 use crate::timing::{self, WordOptions};
 use crate::tokenizer::Tokenizer;
 use crate::transcript::{Segment, Transcript};
-use crate::vad::{Timeline, Vad};
+use crate::vad::{self, Span, Timeline, Vad, VadOptions};
 
 pub mod anomalies;
 mod batch;
@@ -84,6 +84,10 @@ pub struct Transcription {
     batches: Option<Batches>,
     /// Where what is heard lies in the recording, if silence was left out.
     timeline: Option<Timeline>,
+    /// What words are cut to, if they are.
+    snap_to: Option<Vec<Span>>,
+    /// Where the last segment ends, in seconds.
+    last_end: f64,
     /// Mel frames in the recording, silence included.
     whole_frames: usize,
     plan: Option<Plan>,
@@ -122,8 +126,17 @@ impl Transcriber {
         Ok(probabilities.swap_remove(0))
     }
 
+    pub(crate) fn mel(&self, audio: &Waveform) -> Result<Mel> {
+        self.log_mel.compute(audio)
+    }
+
+    /// Where somebody speaks, heard by the network given or the bundled one.
+    pub(crate) fn speech(&self, audio: &Waveform, options: &VadOptions) -> Result<Vec<Span>> {
+        vad::speech(self.voice_activity()?, audio, options)
+    }
+
     /// windows: (n, n_mels, N_FRAMES)
-    fn encode(&self, windows: Vec<f32>, n: usize) -> Result<AudioFeatures> {
+    pub(crate) fn encode(&self, windows: Vec<f32>, n: usize) -> Result<AudioFeatures> {
         let shape = (n, self.log_mel.n_mels(), N_FRAMES);
         self.model.encode(&Tensor::from_vec(windows, shape, &candle_core::Device::Cpu)?)
     }

@@ -1,9 +1,12 @@
 //! A transcript in, the bytes of a file out: txt, vtt, srt, tsv and json as openai/whisper's command line writes
-//! them (json in plain UTF-8), and lrc and csv. Nothing here opens a file.
+//! them (json in plain UTF-8), and lrc, csv and ass. Nothing here opens a file.
 
+mod ass;
 mod csv;
+mod editor;
 mod json;
 mod lrc;
+mod options;
 mod subtitles;
 mod tsv;
 mod txt;
@@ -16,10 +19,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::Error;
 use crate::transcript::Transcript;
 
+pub use ass::Ass;
 pub use csv::Csv;
 pub use json::Json;
 pub use lrc::Lrc;
-pub use subtitles::{Srt, SubtitleOptions, Vtt};
+pub use options::SubtitleOptions;
+pub use subtitles::{Srt, Vtt};
 pub use tsv::Tsv;
 pub use txt::Txt;
 
@@ -49,11 +54,14 @@ pub enum OutputFormat {
     Lrc,
     /// Start and end in milliseconds and the text, between commas.
     Csv,
+    /// Advanced SubStation Alpha, with karaoke where words have times.
+    Ass,
 }
 
 impl OutputFormat {
     /// Every format.
-    pub const ALL: [Self; 7] = [Self::Txt, Self::Vtt, Self::Srt, Self::Tsv, Self::Json, Self::Lrc, Self::Csv];
+    pub const ALL: [Self; 8] =
+        [Self::Txt, Self::Vtt, Self::Srt, Self::Tsv, Self::Json, Self::Lrc, Self::Csv, Self::Ass];
 
     /// The formats that openai/whisper calls `all`, in its order.
     pub const REFERENCE: [Self; 5] = [Self::Txt, Self::Vtt, Self::Srt, Self::Tsv, Self::Json];
@@ -68,19 +76,21 @@ impl OutputFormat {
             Self::Json => "json",
             Self::Lrc => "lrc",
             Self::Csv => "csv",
+            Self::Ass => "ass",
         }
     }
 
-    /// The writer of this format; only vtt and srt heed `subtitles`.
+    /// The writer of this format; only vtt, srt and ass heed `subtitles`.
     pub fn writer(self, subtitles: &SubtitleOptions) -> Box<dyn Writer> {
         match self {
             Self::Txt => Box::new(Txt),
             Self::Vtt => Box::new(Vtt(subtitles.clone())),
             Self::Srt => Box::new(Srt(subtitles.clone())),
             Self::Tsv => Box::new(Tsv),
-            Self::Json => Box::new(Json),
+            Self::Json => Box::new(Json { full: subtitles.json_full }),
             Self::Lrc => Box::new(Lrc),
             Self::Csv => Box::new(Csv),
+            Self::Ass => Box::new(Ass(subtitles.clone())),
         }
     }
 }
@@ -110,6 +120,11 @@ pub fn format_timestamp(seconds: f64, always_include_hours: bool, decimal_marker
 /// Whole milliseconds, half to even.
 fn milliseconds(seconds: f64) -> i64 {
     (seconds * 1000.0).round_ties_even() as i64
+}
+
+/// Whether a sentence ends between `before` and `after`, both with the spaces around them.
+pub(crate) fn ends_sentence(before: &str, after: &str, language: &str) -> bool {
+    editor::ends_sentence(before, after, language)
 }
 
 /// What Python's `str.isspace` accepts: Unicode's white space and the four ASCII separators.

@@ -1,6 +1,7 @@
 //! Exactly what was typed. Flags have the names and defaults of openai/whisper's command line; what they mean is
 //! for [`crate::options`] and [`crate::job`].
 
+mod subtitles;
 mod vad;
 mod values;
 
@@ -11,6 +12,7 @@ use candle_whisper_core::Task;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::device::{DeviceRequest, Precision};
+use subtitles::SubtitleArgs;
 use vad::VadArgs;
 use values::{APPEND, BOOL, PREPEND, boolean, formats, task};
 pub use values::{Formats, Maybe, Verbosity};
@@ -49,6 +51,9 @@ pub struct Cli {
 /// What the program does besides transcribing; a recording of such a name is `./NAME`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
+    /// Find when each word of a given text is said in a recording; all flags are those of a transcription, with
+    /// --word_timestamps True
+    Align(Box<crate::align::AlignArgs>),
     /// Print a script that completes this program's flags in a shell
     Completions {
         /// The shell
@@ -109,7 +114,7 @@ pub struct Args {
     /// plain text goes to stdout
     #[arg(long = "output_dir", short = 'o', value_name = "FOLDER", help_heading = "Output")]
     pub output_dir: Option<PathBuf>,
-    /// Formats of the outputs, a list between commas or the flag given again: txt, vtt, srt, tsv, json, lrc, csv;
+    /// Formats of the outputs, a list between commas or the flag given again: txt, vtt, srt, tsv, json, lrc, csv, ass;
     /// `all` is the first five, and what -o alone means
     #[arg(long = "output_format", short = 'f', value_name = "FORMAT", value_delimiter = ',', value_parser = formats(), help_heading = "Output")]
     pub output_format: Vec<Formats>,
@@ -117,6 +122,9 @@ pub struct Args {
     /// NAME.candle-whisper.resume beside the outputs until they are written
     #[arg(long, help_heading = "Output")]
     pub resume: bool,
+    /// In json also tell what speaks against each segment, what else its window was taken for, and what was left out
+    #[arg(long = "json_full", help_heading = "Output")]
+    pub json_full: bool,
     /// True prints each segment once it is done, False shows only the progress bar, None nothing; True where the
     /// outputs are files
     #[arg(
@@ -343,17 +351,23 @@ pub struct Args {
         help_heading = "Words"
     )]
     pub max_words_per_line: Maybe<usize>,
+
+    /// Subtitles as an editor makes them.
+    #[command(flatten)]
+    pub subtitles: SubtitleArgs,
 }
 
 /// The definition of the command line, with `-` accepted for each `_`.
 pub fn command() -> clap::Command {
-    Cli::command().mut_args(|arg| {
+    let with_dashes = |arg: clap::Arg| {
         let dashed = arg.get_long().filter(|long| long.contains('_')).map(|long| long.replace('_', "-"));
         match dashed {
             Some(dashed) => arg.alias(dashed),
             None => arg,
         }
-    })
+    };
+    let align = |command: clap::Command| command.mut_args(with_dashes).infer_long_args(true);
+    Cli::command().mut_args(with_dashes).mut_subcommand("align", align)
 }
 
 /// Reads the command line; the error also stands for `--help` and `--version`.

@@ -56,8 +56,25 @@ impl Job {
     /// Checks the flags; the error names the one that can't be used.
     pub fn new(args: &Args, terminals: Terminals) -> Result<Self, BadUsage> {
         let options = transcribe_options(args)?;
-        let (subtitles, warnings) = subtitle_options(args)?;
+        let (subtitles, mut warnings) = subtitle_options(args)?;
         let outputs = Outputs { place: place(args), formats: formats(args), subtitles };
+        let no_effect = [
+            (
+                outputs.subtitles.json_full,
+                OutputFormat::Json,
+                "--json_full has no effect without --output_format json",
+            ),
+            (
+                outputs.subtitles.timed_words,
+                OutputFormat::Vtt,
+                "--timed_words has no effect without --output_format vtt",
+            ),
+        ];
+        for (given, format, what) in no_effect {
+            if given && !outputs.formats.contains(&format) {
+                warnings.push(what.into());
+            }
+        }
         let inputs: Vec<Input> = args.audio.iter().cloned().map(Input::from).collect();
         outputs.check(&inputs)?;
         check_reading(args, &outputs.place)?;
@@ -95,6 +112,7 @@ fn check_reading(args: &Args, place: &Place) -> Result<(), BadUsage> {
         Args { resume: true, .. } => together("--resume"),
         Args { batch: Maybe(Some(_)), .. } => together("--batch"),
         args if args.vad.vad => together("--vad"),
+        args if args.subtitles.snap_to_speech == Some(true) => together("--snap_to_speech"),
         _ => Ok(()),
     }
 }

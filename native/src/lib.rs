@@ -18,6 +18,7 @@
 //! # anyhow::Ok(())
 //! ```
 
+pub mod align;
 pub mod cache;
 pub mod cli;
 pub mod device;

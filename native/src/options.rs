@@ -56,6 +56,7 @@ pub fn transcribe_options(args: &Args) -> Result<TranscribeOptions, BadUsage> {
             "--hallucination_silence_threshold",
             args.hallucination_silence_threshold.0.filter(|_| args.word_timestamps),
         )?,
+        snap_to_speech: args.subtitles.snap_to_speech.unwrap_or(false),
         seed: args.seed,
         vad: vad(args)?,
         batch: batch(args)?,
@@ -130,7 +131,7 @@ fn decoding_options(args: &Args) -> Result<DecodingOptions, BadUsage> {
     })
 }
 
-/// How srt and vtt are laid out; also what to warn of.
+/// How srt, vtt and ass are laid out; also what to warn of.
 pub fn subtitle_options(args: &Args) -> Result<(SubtitleOptions, Vec<String>), BadUsage> {
     let given = |limit: Option<usize>| limit.is_some_and(|limit| limit > 0);
     let width = given(args.max_line_width.0);
@@ -140,6 +141,7 @@ pub fn subtitle_options(args: &Args) -> Result<(SubtitleOptions, Vec<String>), B
         ("max_line_width", width),
         ("max_words_per_line", given(args.max_words_per_line.0)),
     ];
+    let word_flags = word_flags.into_iter().chain(args.subtitles.given());
     if !args.word_timestamps
         && let Some((flag, _)) = word_flags.into_iter().find(|(_, given)| *given)
     {
@@ -151,9 +153,23 @@ pub fn subtitle_options(args: &Args) -> Result<(SubtitleOptions, Vec<String>), B
             warnings.push(text.to_string());
         }
     };
-    warn(given(args.max_line_count.0) && !width, "--max_line_count has no effect without --max_line_width");
+    let subtitles = SubtitleOptions {
+        max_line_width: args.max_line_width.0,
+        max_line_count: args.max_line_count.0,
+        max_words_per_line: args.max_words_per_line.0,
+        highlight_words: args.highlight_words,
+        json_full: args.json_full,
+        ..args.subtitles.options()
+    };
+    subtitles.validate().map_err(|e| BadUsage::new(e.to_string().replacen('`', "`--", 1)))?;
+    // An editor's layout has a width of its own, and heeds all limits.
+    let editors = subtitles.is_editors();
     warn(
-        given(args.max_words_per_line.0) && width,
+        given(args.max_line_count.0) && !width && !editors,
+        "--max_line_count has no effect without --max_line_width",
+    );
+    warn(
+        given(args.max_words_per_line.0) && width && !editors,
         "--max_words_per_line has no effect with --max_line_width",
     );
     warn(
@@ -172,12 +188,6 @@ pub fn subtitle_options(args: &Args) -> Result<(SubtitleOptions, Vec<String>), B
         !args.vad.vad && args.batch.0.is_none() && args.vad.options() != VadOptions::default(),
         "the limits of --vad have no effect without --vad True or --batch",
     );
-    let subtitles = SubtitleOptions {
-        max_line_width: args.max_line_width.0,
-        max_line_count: args.max_line_count.0,
-        max_words_per_line: args.max_words_per_line.0,
-        highlight_words: args.highlight_words,
-    };
     Ok((subtitles, warnings))
 }
 

@@ -16,13 +16,13 @@ use crate::interrupt::Stop;
 use crate::options::BadUsage;
 
 /// Where, and in which formats.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Outputs {
     /// stdout or a folder.
     pub place: Place,
     /// In the order in which they are written; no two the same.
     pub formats: Vec<OutputFormat>,
-    /// For srt and vtt.
+    /// For srt, vtt and ass.
     pub subtitles: SubtitleOptions,
 }
 

@@ -1,14 +1,16 @@
 //! From the words typed to the exit code.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use candle_whisper_core::languages::LANGUAGES;
 use candle_whisper_core::memory::estimate;
 
+use crate::align::{Aligner, read_text};
 use crate::cli::{self, Command};
 use crate::device::{Choice, Precision};
 use crate::engine::Loaded;
@@ -20,7 +22,7 @@ use crate::job::{Job, Terminals};
 use crate::load::{ModelFiles, Numbers};
 use crate::memory::{Fit, Memory, Needs, compare};
 use crate::options::BadUsage;
-use crate::run::{Outcome, run};
+use crate::run::{Engine, Outcome, run};
 use crate::{device, load, messages, output};
 
 const SOME_FAILED: u8 = 1;
@@ -37,17 +39,17 @@ pub fn start(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let done = match cli.command {
-        Some(command) => other(&command).map(|()| Outcome::Done),
-        None => {
-            let terminals = Terminals {
-                stdout: std::io::stdout().is_terminal(),
-                stderr: std::io::stderr().is_terminal(),
-            };
-            match Job::new(&cli.args, terminals) {
-                Ok(job) => transcribe(&job),
+        Some(Command::Align(typed)) => {
+            match typed.transcription().and_then(|args| Job::new(&args, terminals())) {
+                Ok(job) => align(&job, &typed.text),
                 Err(complaint) => return complain(complaint),
             }
         }
+        Some(command) => other(&command).map(|()| Outcome::Done),
+        None => match Job::new(&cli.args, terminals()) {
+            Ok(job) => transcribe(&job),
+            Err(complaint) => return complain(complaint),
+        },
     };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -60,6 +62,10 @@ pub fn start(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+fn terminals() -> Terminals {
+    Terminals { stdout: std::io::stdout().is_terminal(), stderr: std::io::stderr().is_terminal() }
+}
+
 fn complain(complaint: BadUsage) -> ExitCode {
     messages::error(&anyhow::Error::msg(complaint.what));
     let hint = complaint.hint.unwrap_or_else(|| "`candle-whisper --help` explains every flag".into());
@@ -67,14 +73,32 @@ fn complain(complaint: BadUsage) -> ExitCode {
     ExitCode::from(BAD_USAGE)
 }
 
+fn align(job: &Job, text: &Path) -> anyhow::Result<Outcome> {
+    let text = read_text(text)?;
+    let unheard = Cell::default();
+    let load = || Ok(Aligner { loaded: load_engine(job)?, text: &text, unheard: &unheard });
+    let outcome = work(job, load)?;
+    let (unheard, all) = unheard.get();
+    if unheard > 0 {
+        messages::warning(format_args!(
+            "{unheard} of {all} words of the text were not heard: their probability is 0"
+        ));
+    }
+    Ok(outcome)
+}
+
 fn transcribe(job: &Job) -> anyhow::Result<Outcome> {
+    work(job, || load_engine(job))
+}
+
+fn work<E: Engine>(job: &Job, load: impl FnOnce() -> anyhow::Result<E>) -> anyhow::Result<Outcome> {
     job.warnings.iter().for_each(messages::warning);
     let stop = Stop::default();
     stop.listen().context("could not listen for signals")?;
     // This thread works too: each product would otherwise wait for another thread to wake up.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(job.threads).use_current_thread();
     pool.build_global().context("could not start threads")?;
-    run(job, || load_engine(job), &stop)
+    run(job, load, &stop)
 }
 
 fn load_engine(job: &Job) -> anyhow::Result<Loaded> {
@@ -115,6 +139,8 @@ fn find(job: &Job) -> anyhow::Result<PathBuf> {
 fn other(command: &Command) -> anyhow::Result<()> {
     let mut page = Vec::new();
     match command {
+        // It has its own way above.
+        Command::Align(_) => {}
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut cli::command(), "candle-whisper", &mut page);
         }

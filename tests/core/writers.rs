@@ -155,7 +155,7 @@ fn formats_are_known_by_name_alone() {
         assert_eq!(serde_json::to_string(&format).unwrap(), format!("\"{}\"", format.name()));
     }
     let refused = "docx".parse::<OutputFormat>().unwrap_err().to_string();
-    assert_eq!(refused, "unknown output format `docx`; known are txt, vtt, srt, tsv, json, lrc, csv");
+    assert_eq!(refused, "unknown output format `docx`; known are txt, vtt, srt, tsv, json, lrc, csv, ass");
 }
 
 #[test]

@@ -134,6 +134,9 @@ fn each_flag_changes_what_it_names_and_nothing_else() {
 fn complaints_name_the_flag() {
     let table = [
         ("--highlight_words True", "--highlight_words requires --word_timestamps True"),
+        ("--timed-words True", "--timed_words requires --word_timestamps True"),
+        ("--snap_to_speech True", "--snap_to_speech requires --word_timestamps True"),
+        ("--word_timestamps True --max_cue_duration -1", "`--max_cue_duration` must be above 0, not -1"),
         ("--max_line_count 2", "--max_line_count requires --word_timestamps True"),
         ("--max_line_width 20", "--max_line_width requires --word_timestamps True"),
         ("--max_words_per_line 2", "--max_words_per_line requires --word_timestamps True"),
@@ -232,6 +235,9 @@ fn the_reference_programs_warnings_are_given() {
         ("--carry_initial_prompt True", "--carry_initial_prompt has no effect without --initial_prompt"),
         ("--vad_threshold 0.3", "the limits of --vad have no effect without --vad True or --batch"),
         ("--max_line_width 0 --max_line_count None --highlight_words False", ""),
+        // An editor's layout has a width of its own, and heeds every limit.
+        ("--word_timestamps True --max_line_count 1 --min_cue_gap 0.1", ""),
+        ("--word_timestamps True --max_line_width 20 --max_words_per_line 2 --break_at_phrases True", ""),
     ];
     for (typed, warning) in table {
         assert_eq!(job(&format!("a.wav {typed}")).unwrap().warnings.join("\n"), warning, "{typed}");

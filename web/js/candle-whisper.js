@@ -164,6 +164,45 @@ export class CandleWhisper {
     });
   }
 
+  /**
+   * Encodes a stretch of a recording, of 30 seconds at most, so that texts can be aligned with it at once. The last four are kept.
+   * @param {Input} input
+   * @param {{start: number, end: number, snap_to_speech?: boolean}} stretch seconds, and whether voice activity detection fits words to
+   *   the speech; true if not given
+   * @param {{signal?: AbortSignal}} [control]
+   * @returns {Promise<import("./types.js").AlignWindow>}
+   */
+  async window(input, stretch, control = {}) {
+    check(stretch, ["start", "end", "snap_to_speech"], "window");
+    check(control, ["signal"], "window");
+    const { start, end, snap_to_speech: snap = true } = stretch;
+    return this.#client.exclusively(control.signal, async (run) => {
+      if (snap) await run("vad");
+      await hear(input, run);
+      const number = await run("window", { start, end, snap });
+      return { number, start, end, worker: this.#client.generation };
+    });
+  }
+
+  /**
+   * When each word of a text is said in a stretch that was encoded by `window`: the text is all that is said in it, and nothing else.
+   * @param {string} text
+   * @param {import("./types.js").AlignWindow} window
+   * @param {{language?: string, prepend_punctuations?: string, append_punctuations?: string, signal?: AbortSignal}} [options]
+   *   `language` is needed but for English-only models
+   * @returns {Promise<Word[]>}
+   */
+  async align(text, window, options = {}) {
+    check(options, ["language", "prepend_punctuations", "append_punctuations", "signal"], "align");
+    const { signal, ...rest } = options;
+    return this.#client.exclusively(signal, async (run) => {
+      if (window.worker !== this.#client.generation) {
+        throw new CandleWhisperError("bad-option", "this window is kept no longer: call `window` again");
+      }
+      return run("align", { text, window: window.number, options: JSON.stringify(rest) });
+    });
+  }
+
   /** Ends the worker, and gives its memory back. */
   dispose() {
     this.#client.dispose();
@@ -202,6 +241,11 @@ export class CandleWhisper {
   /** @param {Transcript} transcript */
   toCsv(transcript) {
     return written(transcript, "csv");
+  }
+
+  /** @param {Transcript} transcript @param {SubtitleOptions} [options] */
+  toAss(transcript, options) {
+    return written(transcript, "ass", options);
   }
 
   /**

@@ -27,6 +27,7 @@ export class Client {
   /** @type {Promise<void>} the end of the line of those who wait */
   #last = Promise.resolve();
   #disposed = false;
+  #generation = 0;
   /** Brings a new worker to where the last one was. */
   #revive = async (/** @type {Run} */ _run) => {};
 
@@ -69,6 +70,11 @@ export class Client {
     return /** @type {Promise<T>} */ (Promise.race([working, stopping]));
   }
 
+  /** Number of the worker; a new one knows nothing of what the last one kept. */
+  get generation() {
+    return this.#generation;
+  }
+
   /** Ends the worker and what it does. */
   dispose() {
     this.#disposed = true;
@@ -94,6 +100,7 @@ export class Client {
     if (this.#disposed) throw new CandleWhisperError("aborted", "the model has been disposed of");
     const onMessage = (/** @type {any} */ message) => this.#receive(message);
     const onDeath = (/** @type {string} */ words) => this.#end(new CandleWhisperError("model", `the worker failed: ${words}`));
+    this.#generation += 1;
     this.#worker = await startWorker(onMessage, onDeath);
     const shared = "SharedArrayBuffer" in globalThis ? new SharedArrayBuffer(4) : null;
     this.#flag = shared && new Int32Array(shared);

@@ -23,6 +23,7 @@
  * @property {string} [append_punctuations]
  * @property {number[]} [clip_timestamps] start, end, start, end, … in seconds
  * @property {number | null} [hallucination_silence_threshold] seconds
+ * @property {boolean} [snap_to_speech] cut words to the speech that voice activity detection hears; needs `word_timestamps`
  * @property {number} [seed]
  * @property {boolean | VadOptions | null} [vad] leave out what is not speech before anything else is done; true for the limits'
  *   defaults. Not together with `clip_timestamps`
@@ -106,13 +107,22 @@
  */
 
 /**
- * How cues are laid out in srt and vtt where there are word times; openai/whisper's names.
+ * How cues are laid out in srt, vtt and ass where there are word times. The first four are openai/whisper's; any of the others but
+ * `timed_words` has cues laid out as an editor would.
  * @typedef {object} SubtitleOptions
  * @property {number | null} [max_line_width]
  * @property {number | null} [max_line_count]
  * @property {number | null} [max_words_per_line]
- * @property {boolean} [highlight_words]
+ * @property {boolean} [highlight_words] not together with `timed_words`
+ * @property {boolean} [break_at_phrases] end lines and cues where a reader may pause; lines of 42 characters, two in a cue, unless limited
+ * @property {number | null} [max_chars_per_second] a cue stays long enough to be read so fast, where the speech leaves time
+ * @property {number | null} [min_cue_duration] seconds
+ * @property {number | null} [max_cue_duration] seconds
+ * @property {number | null} [min_cue_gap] seconds between two cues
+ * @property {boolean} [timed_words] the time of each word in the text, in vtt
  */
+
+/** A stretch of a recording, in seconds, that is encoded. @typedef {{number: number, start: number, end: number, worker: number}} AlignWindow */
 
 /**
  * One file of a model: an address, its bytes, or a Blob of them.

@@ -125,6 +125,14 @@ const OPERATIONS = {
     return transcript;
   },
 
+  async window({ start, end, snap }) {
+    return loaded().keepWindow(heard(), start, end, snap);
+  },
+
+  async align({ text, window, options }) {
+    return loaded().align(text, window, options);
+  },
+
   async detect() {
     return loaded().detectLanguage(heard());
   },

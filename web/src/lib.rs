@@ -20,11 +20,12 @@ pub mod model;
 pub mod options;
 pub mod source;
 pub mod transcript;
+pub mod windows;
 
 use audio::Audio;
 use candle_whisper_core::languages::LANGUAGES;
 use candle_whisper_core::vad::Vad;
-use candle_whisper_core::{Error, Event, Transcriber, Transcription};
+use candle_whisper_core::{Error, Event, TranscribeOptions, Transcriber, Transcription};
 use error::thrown;
 
 /// A loaded network, and the transcription under way.
@@ -33,6 +34,7 @@ use error::thrown;
 pub struct Whisper {
     transcriber: Transcriber,
     run: Option<Transcription>,
+    windows: windows::Windows,
 }
 
 #[wasm_bindgen]
@@ -55,7 +57,7 @@ impl Whisper {
         let files = model::Files { config, generation_config, tokenizer };
         let load = || model::load(&files, source::checkpoint(size, &read)?, model::matrices(dtype)?);
         let transcriber = load().map_err(|error| thrown(&error))?;
-        Ok(Self { transcriber, run: None })
+        Ok(Self { transcriber, run: None, windows: windows::Windows::default() })
     }
 
     /// The network's sizes by Hugging Face's names, and whether it knows many languages.
@@ -66,7 +68,7 @@ impl Whisper {
         object(&model::info(self.transcriber.model().dims()))
     }
 
-    /// Takes the weights of Silero VAD, which the option `vad` needs: the bytes of `silero_vad.safetensors`.
+    /// Takes the weights of Silero VAD, which the options `vad`, `batch` and `snap_to_speech` need: the bytes of `silero_vad.safetensors`.
     ///
     /// # Errors
     /// If they are no such weights.
@@ -110,6 +112,31 @@ impl Whisper {
         object(&serde_json::json!(self.transcriber.finish(run)))
     }
 
+    /// Encodes a stretch of a recording of at most 30 s, and gives the number by which [`Whisper::align`] knows it. To
+    /// `snap` words to speech, it needs [`Whisper::set_vad`].
+    ///
+    /// # Errors
+    /// If the stretch is not in the recording or too long, or the network fails.
+    #[wasm_bindgen(js_name = keepWindow)]
+    pub fn keep_window(&mut self, audio: Audio, start: f64, end: f64, snap: bool) -> Result<u32, JsValue> {
+        let options = TranscribeOptions { snap_to_speech: snap, ..TranscribeOptions::default() };
+        let window = self.transcriber.encode_window(&audio.into(), (start, end), &options);
+        Ok(self.windows.keep(window.map_err(|error| thrown(&error))?))
+    }
+
+    /// The words of a text with the times at which they are said in a window that is kept; `options` is JSON, see
+    /// [`options::parse`].
+    ///
+    /// # Errors
+    /// If the window is kept no longer, or the text can't be aligned.
+    pub fn align(&mut self, text: &str, window: u32, options: &str) -> Result<JsValue, JsValue> {
+        let aligned = options::parse(options).and_then(|options| {
+            let window = self.windows.get(window)?;
+            self.transcriber.align_window(window, text, &options)
+        });
+        object(&serde_json::json!(aligned.map_err(|error| thrown(&error))?))
+    }
+
     /// `{language, probabilities}` of the first 30 s.
     ///
     /// # Errors
@@ -129,7 +156,7 @@ impl Whisper {
 pub fn check_options(options: &str) -> Result<bool, JsValue> {
     let options = options::parse(options).map_err(|error| thrown(&error))?;
     options.validate().map_err(|error| thrown(&error))?;
-    Ok(options.voice_activity().is_some())
+    Ok(options.voice_activity().is_some() || options.snap_to_speech)
 }
 
 /// What a transcription of a model takes in bytes: `{bytes, terms}`; see [`estimate::of_json`].

@@ -10,7 +10,7 @@ use candle_whisper_core::{Error, Result, Transcript};
 pub fn write(transcript: &str, format: &str, options: &str) -> Result<String> {
     let format: OutputFormat = format.parse()?;
     let is_given = !matches!(options, "" | "{}");
-    if is_given && !matches!(format, OutputFormat::Srt | OutputFormat::Vtt) {
+    if is_given && !matches!(format, OutputFormat::Srt | OutputFormat::Vtt | OutputFormat::Ass) {
         return Err(Error::Options(format!("the format `{}` has no options", format.name())));
     }
     let options: SubtitleOptions = match is_given {
@@ -18,6 +18,7 @@ pub fn write(transcript: &str, format: &str, options: &str) -> Result<String> {
             .map_err(|error| Error::Options(format!("options of subtitles: {error}")))?,
         false => SubtitleOptions::default(),
     };
+    options.validate()?;
     let transcript: Transcript = serde_json::from_str(transcript)
         .map_err(|error| Error::Options(format!("this is not a transcript: {error}")))?;
     let mut out = Vec::new();

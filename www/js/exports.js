@@ -13,6 +13,7 @@ const FORMATS = [
   ["txt", "Plain text", "toTxt"],
   ["srt", "Subtitles, SubRip", "toSrt"],
   ["vtt", "Subtitles, WebVTT", "toVtt"],
+  ["ass", "Subtitles with karaoke", "toAss"],
   ["tsv", "Table, between tabs", "toTsv"],
   ["csv", "Table, between commas", "toCsv"],
   ["lrc", "Synchronised lyrics", "toLrc"],
@@ -29,7 +30,7 @@ const SUBTITLES = /** @type {const} */ ([
 async function write(item, format) {
   const method = FORMATS.find(([extension]) => extension === format)?.[2] ?? "toTxt";
   const whisper = await engine.get();
-  return whisper[method](item.transcript, format === "srt" || format === "vtt" ? settings.values.subtitles : {});
+  return whisper[method](item.transcript, ["srt", "vtt", "ass"].includes(format) ? settings.values.subtitles : {});
 }
 
 /** @param {Item} item @param {string} format */

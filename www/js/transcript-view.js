@@ -1,6 +1,7 @@
 // The text on the page: phrases with their times, words that can be heard by a click, the one being said lit.
 import { h, say } from "./dom.js";
 import { clock } from "./format.js";
+import { realign } from "./realign.js";
 import { state } from "./state.js";
 import { rewrite } from "./words.js";
 
@@ -125,13 +126,16 @@ export class TranscriptView extends EventTarget {
     if (!item || !segment || !row || item.state === "working" || row.querySelector("form")) return;
     const [text, button] = [row.querySelector("p"), row.querySelector(".edit")];
     const area = h("textarea", { value: segment.text.trim(), rows: 2, "aria-label": `Text at ${clock(segment.start)}`, lang: item.transcript.language });
+    const aligned = realign(item, segment);
     const close = () => {
       form.replaceWith(text ?? "", button ?? "");
       /** @type {HTMLElement} */ (button).focus();
     };
     const save = () => {
       if (area.value.trim() === segment.text.trim()) return close();
-      this.#replace(item, segment, area.value.trim() ? rewrite(segment, area.value) : null);
+      const fresh = area.value.trim() ? rewrite(segment, area.value) : null;
+      this.#replace(item, segment, fresh);
+      if (fresh) aligned?.(fresh.text).then((words) => this.#retime(item, fresh, words));
     };
     const form = h("form", {
       onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), save()),
@@ -144,6 +148,16 @@ export class TranscriptView extends EventTarget {
     text?.replaceWith(form);
     button?.remove();
     area.focus();
+  }
+
+  /** Gives a phrase that was rewritten the times that were heard. @param {Item} item @param {Segment} old @param {Segment["words"] | null} words */
+  #retime(item, old, words) {
+    const { transcript } = item;
+    if (!words?.length || !transcript.segments.includes(old) || this.#rows.get(old)?.querySelector("form")) return;
+    const held = this.#rows.get(old)?.contains(document.activeElement);
+    const fresh = { ...old, words, start: words[0].start, end: words[words.length - 1].end };
+    state.change(item, { transcript: { ...transcript, segments: transcript.segments.map((s) => (s === old ? fresh : s)) } });
+    if (held) /** @type {HTMLElement | null | undefined} */ (this.#rows.get(fresh)?.querySelector(".edit"))?.focus();
   }
 
   /** @param {Item} item @param {Segment} old @param {Segment | null} fresh */

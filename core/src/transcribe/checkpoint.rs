@@ -56,6 +56,7 @@ impl Transcription {
         self.prompt_reset_since = checkpoint.prompt_reset_since;
         self.last_speech_timestamp = checkpoint.last_speech_timestamp;
         self.batches = checkpoint.batches;
+        self.last_end = checkpoint.segments.last().map_or(self.last_end, |last| last.end);
         self.tokens.extend(checkpoint.tokens);
         self.n_tokens_kept = self.tokens.len();
         self.n_kept += checkpoint.segments.len();

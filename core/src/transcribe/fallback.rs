@@ -148,6 +148,9 @@ impl TranscribeOptions {
         if self.hallucination_silence_threshold.is_some() && !self.word_timestamps {
             return bad("`hallucination_silence_threshold` requires `word_timestamps`".into());
         }
+        if self.snap_to_speech && !self.word_timestamps {
+            return bad("`snap_to_speech` requires `word_timestamps`".into());
+        }
         if self.vad.is_some() && self.clip_timestamps.iter().any(|t| *t > 0.0) {
             return bad("`vad` and `clip_timestamps` can't be given together".into());
         }

@@ -8,6 +8,7 @@ use crate::audio::N_FRAMES;
 use crate::error::Result;
 use crate::observer::{Event, Observer};
 use crate::options::TextOrTokens;
+use crate::timing;
 use crate::transcript::Segment;
 
 /// Tokens that a prompt may have.
@@ -112,6 +113,10 @@ impl Transcription {
                 segment.seek = frames(timeline.start(seconds(segment.seek)));
                 timeline.place(&mut segment);
             }
+            if let Some(speech) = &self.snap_to {
+                timing::snap_segment(&mut segment, speech, self.last_end);
+            }
+            self.last_end = segment.end;
             segment.id = self.n_kept + self.segments.len();
             self.tokens.extend(&segment.tokens);
             self.segments.push(segment);

@@ -17,14 +17,17 @@ use crate::mel::{Extent, MelStream};
 use crate::observer::{Event, Observer};
 use crate::options::{AUTO_EACH, TranscribeOptions};
 use crate::recording::{self, Blocks, Open, Recording};
+use crate::timing;
 use crate::transcript::Transcript;
-use crate::vad::{self, Heard, Timeline, Vad};
+use crate::vad::{self, Heard, Timeline, Vad, VadOptions};
 
 /// What was found out about a recording before its first window: with it the same run starts at once.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Where somebody speaks, if the rest is left out.
     pub spoken: Option<Heard>,
+    /// The same by the limits that words are cut to, if they are.
+    pub snap_to: Option<Heard>,
     /// Of what is left.
     pub extent: Extent,
     /// Code of the language spoken.
@@ -53,8 +56,12 @@ impl Transcriber {
         let each = each_language(&mut options);
         self.check(&options)?;
         let spoken = match &options.voice_activity() {
-            Some(limits) => Some(Timeline::cut(audio, &vad::speech(self.voice_activity()?, audio, limits)?)),
+            Some(limits) => Some(Timeline::cut(audio, &self.speech(audio, limits)?)),
             None => None,
+        };
+        let snap_to = match options.snap_to_speech {
+            true => Some(self.speech(audio, &timing::snap_options())?),
+            false => None,
         };
         let heard = spoken.as_ref().map_or(audio, |(speech, _)| speech);
         let mut sound = Sound::Whole(self.log_mel.compute(heard)?, heard.clone());
@@ -65,11 +72,13 @@ impl Transcriber {
             false => self.detect(&mut sound),
         })?;
         let whole_frames = audio.samples().len() / HOP_LENGTH;
-        self.begin(options, (language, each), sound, spoken.map(|(_, timeline)| timeline), whole_frames)
+        let timeline = spoken.map(|(_, timeline)| timeline);
+        let run = self.begin(options, (language, each), sound, timeline, whole_frames)?;
+        Ok(Transcription { snap_to, ..run })
     }
 
     /// As [`Transcriber::start`], of a recording of any length, of which only what the next windows hear is in memory. One that
-    /// can be read again is read beforehand: once, with voice activity twice; the observer is told, and `None` is what
+    /// can be read again is read beforehand: once, and once more for each of `vad` and `snap_to_speech`; the observer is told, and `None` is what
     /// is left if it breaks meanwhile. `plan` is what an earlier run of the same recording with the same options
     /// found out.
     ///
@@ -92,14 +101,18 @@ impl Transcriber {
         let spoken = match (options.voice_activity(), &plan) {
             (None, _) => None,
             (Some(_), Some(Plan { spoken: Some(heard), .. })) => Some(heard.clone()),
-            (Some(limits), _) => {
-                let vad = self.voice_activity()?;
-                let mut told = |n_samples| reading(observer, n_samples);
-                match vad::listen(vad, &mut *open()?, &limits, &mut told)? {
-                    Some(heard) => Some(heard),
-                    None => return Ok(None),
-                }
-            }
+            (Some(limits), _) => match self.listened(&open, &limits, observer)? {
+                Some(heard) => Some(heard),
+                None => return Ok(None),
+            },
+        };
+        let snap_to = match (options.snap_to_speech, &plan) {
+            (false, _) => None,
+            (true, Some(Plan { snap_to: Some(heard), .. })) => Some(heard.clone()),
+            (true, _) => match self.listened(&open, &timing::snap_options(), observer)? {
+                Some(heard) => Some(heard),
+                None => return Ok(None),
+            },
         };
         let left = match &spoken {
             Some(heard) => recording::only(Arc::clone(&open), heard.spans.clone().into()),
@@ -129,9 +142,10 @@ impl Transcriber {
         };
         let n_samples = spoken.as_ref().map_or(extent.n_samples, |heard| heard.n_samples);
         let timeline = spoken.as_ref().map(|heard| Timeline::of(&heard.spans));
-        let plan = Plan { spoken, extent, language: language.clone() };
+        let spans = snap_to.as_ref().map(|heard| heard.spans.clone());
+        let plan = Plan { spoken, snap_to, extent, language: language.clone() };
         let run = self.begin(options, (language, each), sound, timeline, n_samples / HOP_LENGTH)?;
-        Ok(Some(Transcription { plan: Some(plan), ..run }))
+        Ok(Some(Transcription { plan: Some(plan), snap_to: spans, ..run }))
     }
 
     /// The probability of every language in the first 30 s, in token order.
@@ -167,6 +181,7 @@ impl Transcriber {
         let asked = [
             (options.batch.is_some(), "`batch` needs"),
             (options.vad.is_some(), "`vad` needs"),
+            (options.snap_to_speech, "`snap_to_speech` needs"),
             (!options.clip_timestamps.is_sorted(), "`clip_timestamps` that go back in time need"),
         ];
         if let Some((_, what)) = asked.into_iter().find(|(asked, _)| *asked) {
@@ -188,8 +203,19 @@ impl Transcriber {
         Ok(())
     }
 
-    fn voice_activity(&self) -> Result<Vad> {
+    pub(super) fn voice_activity(&self) -> Result<Vad> {
         self.vad.as_deref().cloned().map_or_else(Vad::bundled, Ok)
+    }
+
+    /// Where somebody speaks in a recording; `None` if the observer stopped it.
+    fn listened(
+        &self,
+        open: &Open,
+        limits: &VadOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Heard>> {
+        let mut told = |n_samples| reading(observer, n_samples);
+        vad::listen(self.voice_activity()?, &mut *open()?, limits, &mut told)
     }
 
     /// Reads a recording to its end, so that windows of it can be heard.
@@ -271,6 +297,8 @@ impl Transcriber {
             listener: Listener::new(options.is_guarded(), self.vad.clone()),
             batches,
             timeline,
+            snap_to: None,
+            last_end: 0.0,
             whole_frames,
             options,
             language,

@@ -5,11 +5,18 @@ use std::fmt::Write as _;
 use std::io;
 
 use super::Writer;
+use serde::Serialize;
+
+use crate::guards::{LeftOut, Reading};
 use crate::transcript::{Segment, Transcript, Word};
 
 /// Writes `.json`.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Json;
+pub struct Json {
+    /// Whether it has what the reference's has not: what speaks against each segment, what else its window was taken for,
+    /// and what was left out.
+    pub full: bool,
+}
 
 impl Writer for Json {
     fn extension(&self) -> &'static str {
@@ -19,12 +26,17 @@ impl Writer for Json {
     fn write(&self, transcript: &Transcript, out: &mut dyn io::Write) -> io::Result<()> {
         let (text, language) = (quoted(&transcript.text), quoted(&transcript.language));
         write!(out, "{{\"text\": {text}, \"segments\": ")?;
-        list(&transcript.segments, out, segment)?;
-        write!(out, ", \"language\": {language}}}")
+        list(&transcript.segments, out, |s, out| segment(s, self.full, out))?;
+        write!(out, ", \"language\": {language}")?;
+        if self.full {
+            write!(out, ", \"left_out\": ")?;
+            list(&transcript.left_out, out, left_out)?;
+        }
+        write!(out, "}}")
     }
 }
 
-fn segment(segment: &Segment, out: &mut dyn io::Write) -> io::Result<()> {
+fn segment(segment: &Segment, full: bool, out: &mut dyn io::Write) -> io::Result<()> {
     write!(out, "{{\"id\": {}, \"seek\": {}", segment.id, segment.seek)?;
     write!(out, ", \"start\": {}", float(segment.start))?;
     write!(out, ", \"end\": {}", float(segment.end))?;
@@ -43,7 +55,41 @@ fn segment(segment: &Segment, out: &mut dyn io::Write) -> io::Result<()> {
         write!(out, ", \"words\": ")?;
         list(words, out, word)?;
     }
+    if full {
+        write!(out, ", \"checks\": ")?;
+        list(&segment.checks, out, name)?;
+        if let Some(readings) = &segment.readings {
+            write!(out, ", \"readings\": {{\"tried\": ")?;
+            list(&readings.tried, out, reading)?;
+            write!(out, ", \"kept\": {}, \"why\": ", readings.kept)?;
+            name(&readings.why, out)?;
+            write!(out, "}}")?;
+        }
+    }
     write!(out, "}}")
+}
+
+fn reading(reading: &Reading, out: &mut dyn io::Write) -> io::Result<()> {
+    write!(out, "{{\"how\": ")?;
+    name(&reading.how, out)?;
+    write!(out, ", \"temperature\": {}", float(reading.temperature))?;
+    write!(out, ", \"avg_logprob\": {}", float(reading.avg_logprob))?;
+    write!(out, ", \"compression_ratio\": {}, \"checks\": ", float(reading.compression_ratio))?;
+    list(&reading.checks, out, name)?;
+    write!(out, ", \"text\": {}}}", quoted(&reading.text))
+}
+
+fn left_out(left_out: &LeftOut, out: &mut dyn io::Write) -> io::Result<()> {
+    let (start, end) = (float(left_out.start), float(left_out.end));
+    write!(out, "{{\"start\": {start}, \"end\": {end}, \"text\": {}", quoted(&left_out.text))?;
+    write!(out, ", \"checks\": ")?;
+    list(&left_out.checks, out, name)?;
+    write!(out, "}}")
+}
+
+/// A word that stands for something, as everywhere.
+fn name(of: &impl Serialize, out: &mut dyn io::Write) -> io::Result<()> {
+    write!(out, "{}", serde_json::to_string(of)?)
 }
 
 fn word(word: &Word, out: &mut dyn io::Write) -> io::Result<()> {

@@ -1,26 +1,10 @@
-//! SubRip and WebVTT: segments, or words laid out in lines and cues by [`SubtitleOptions`],
-//! cue for cue as openai/whisper does. Widths count code points.
+//! SubRip and WebVTT: segments, or words laid out in lines and cues by [`SubtitleOptions`], cue for cue as
+//! openai/whisper does unless an option that it lacks is given. Widths count code points.
 
 use std::io;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Writer, format_timestamp, is_space, strip};
+use super::{SubtitleOptions, Writer, editor, format_timestamp, is_space, milliseconds, strip};
 use crate::transcript::{Segment, Transcript, Word};
-
-/// How words become cues; without word times, each segment is a cue and none of this matters.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SubtitleOptions {
-    /// Most characters in a line; 0 counts as `None`.
-    pub max_line_width: Option<usize>,
-    /// Most lines in a cue, cues going across segments; needs `max_line_width`; 0 counts as `None`.
-    pub max_line_count: Option<usize>,
-    /// Most words in a cue where `max_line_count` and `max_line_width` are not both given; 0 counts as `None`.
-    pub max_words_per_line: Option<usize>,
-    /// A cue for each word, the word underlined.
-    pub highlight_words: bool,
-}
 
 /// Writes `.srt`.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +22,9 @@ impl Writer for Srt {
     fn write(&self, transcript: &Transcript, out: &mut dyn io::Write) -> io::Result<()> {
         let time = |seconds| format_timestamp(seconds, true, ',');
         let mut number = 0;
-        cues(&transcript.segments, &self.0, &time, &mut |start, end, text| {
+        // Word tags are WebVTT's.
+        let options = SubtitleOptions { timed_words: false, ..self.0.clone() };
+        write_cues(transcript, &options, &time, &mut |start, end, text| {
             number += 1;
             write!(out, "{number}\n{start} --> {end}\n{text}\n\n")
         })
@@ -53,36 +39,60 @@ impl Writer for Vtt {
     fn write(&self, transcript: &Transcript, out: &mut dyn io::Write) -> io::Result<()> {
         let time = |seconds| format_timestamp(seconds, false, '.');
         write!(out, "WEBVTT\n\n")?;
-        cues(&transcript.segments, &self.0, &time, &mut |start, end, text| {
+        write_cues(transcript, &self.0, &time, &mut |start, end, text| {
             write!(out, "{start} --> {end}\n{text}\n\n")
         })
     }
 }
 
-/// Calls `cue` with start, end and text of every cue, the times written by `time`.
-fn cues(
-    segments: &[Segment],
+/// What is on the screen from one time to another.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Cue {
+    /// Seconds.
+    pub start: f64,
+    /// Seconds.
+    pub end: f64,
+    /// Each with the space or the line break before it; of a segment without word times all text is one.
+    pub words: Vec<Word>,
+}
+
+/// Every cue, and whether its words have times.
+pub(super) fn cues(transcript: &Transcript, options: &SubtitleOptions) -> (Vec<Cue>, bool) {
+    let words: Option<Vec<&[Word]>> = transcript.segments.iter().map(|s| s.words.as_deref()).collect();
+    let Some(words) = words else {
+        return (transcript.segments.iter().map(whole).collect(), false);
+    };
+    if options.is_editors() {
+        return (editor::cues(&words, &transcript.language, options), true);
+    }
+    let cues = lay_out(&words, options).into_iter().filter_map(|words| {
+        let (start, end) = (words.first()?.start, words.last()?.end);
+        Some(Cue { start, end, words })
+    });
+    (cues.collect(), true)
+}
+
+fn whole(segment: &Segment) -> Cue {
+    let (start, end) = (segment.start, segment.end);
+    // `-->` would end the line of times for a player.
+    let word = strip(&segment.text).replace("-->", "->");
+    Cue { start, end, words: vec![Word { word, start, end, probability: 0.0 }] }
+}
+
+/// Calls `write` with start, end and text of every cue, the times written by `time`.
+fn write_cues(
+    transcript: &Transcript,
     options: &SubtitleOptions,
     time: &dyn Fn(f64) -> String,
-    cue: &mut dyn FnMut(&str, &str, &str) -> io::Result<()>,
+    write: &mut dyn FnMut(&str, &str, &str) -> io::Result<()>,
 ) -> io::Result<()> {
-    let words: Option<Vec<&[Word]>> = segments.iter().map(|s| s.words.as_deref()).collect();
-    let Some(words) = words else {
-        for segment in segments {
-            // `-->` would end the line of times for a player.
-            let text = strip(&segment.text).replace("-->", "->");
-            cue(&time(segment.start), &time(segment.end), &text)?;
-        }
-        return Ok(());
-    };
-    for subtitle in lay_out(&words, options) {
-        let (Some(first), Some(last)) = (subtitle.first(), subtitle.last()) else {
-            continue;
-        };
-        if options.highlight_words {
-            highlighted(&subtitle, time, cue)?;
+    let (cues, timed) = cues(transcript, options);
+    for cue in &cues {
+        if timed && options.highlight_words {
+            highlighted(cue, time, write)?;
         } else {
-            cue(&time(first.start), &time(last.end), &text(&subtitle, None))?;
+            let text = if timed && options.timed_words { tagged(cue) } else { text(&cue.words, None) };
+            write(&time(cue.start), &time(cue.end), &text)?;
         }
     }
     Ok(())
@@ -132,20 +142,47 @@ fn lay_out(segments: &[&[Word]], options: &SubtitleOptions) -> Vec<Vec<Word>> {
 
 /// A cue for each word, and one without a mark for each pause between words.
 fn highlighted(
-    subtitle: &[Word],
+    cue: &Cue,
     time: &dyn Fn(f64) -> String,
-    cue: &mut dyn FnMut(&str, &str, &str) -> io::Result<()>,
+    write: &mut dyn FnMut(&str, &str, &str) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut last = subtitle.first().map_or_else(String::new, |first| time(first.start));
-    for (i, word) in subtitle.iter().enumerate() {
-        let (start, end) = (time(word.start), time(word.end));
+    // Without limits of time a cue begins and ends with its words.
+    let within = |seconds: f64| time(seconds.min(cue.end).max(cue.start));
+    let mut last = time(cue.start);
+    for (i, word) in cue.words.iter().enumerate() {
+        let (start, end) = (within(word.start), within(word.end));
         if last != start {
-            cue(&last, &start, &text(subtitle, None))?;
+            write(&last, &start, &text(&cue.words, None))?;
         }
-        cue(&start, &end, &text(subtitle, Some(i)))?;
+        write(&start, &end, &text(&cue.words, Some(i)))?;
         last = end;
     }
+    if last != time(cue.end) {
+        write(&last, &time(cue.end), &text(&cue.words, None))?;
+    }
     Ok(())
+}
+
+/// The cue's text, each word that begins after the cue does in a `<c>` behind its time. WebVTT wants these times to rise.
+fn tagged(cue: &Cue) -> String {
+    let mut tagged = String::new();
+    let mut last = milliseconds(cue.start);
+    for word in &cue.words {
+        let text = word.word.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let at = milliseconds(word.start);
+        if at <= last || at >= milliseconds(cue.end) {
+            tagged.push_str(&text);
+            continue;
+        }
+        last = at;
+        let (line_break, text) = match text.strip_prefix('\n') {
+            Some(text) => ("\n", text),
+            None => ("", text.as_str()),
+        };
+        let time = format_timestamp(word.start, true, '.');
+        tagged.push_str(&format!("{line_break}<{time}><c>{text}</c>"));
+    }
+    tagged
 }
 
 fn text(subtitle: &[Word], marked: Option<usize>) -> String {

@@ -218,6 +218,17 @@ describe("the transcript", () => {
     assert.match((await texts())[0], /so, my fellow/);
   });
 
+  test("an_edited_phrase_gets_the_times_of_its_sound", async () => {
+    await page.locator(".segment .edit").nth(1).click();
+    await page.locator("textarea").fill("heard anew");
+    await page.keyboard.press("Control+Enter");
+    const starts = () => page.locator(".segment").nth(1).locator(".w").evaluateAll((words) => words.map((w) => Number(w.dataset.start)));
+    await page.waitForFunction(() => document.querySelectorAll(".segment")[1].querySelectorAll(".w")[1]?.dataset.start === "7.25");
+    assert.deepEqual(await starts(), [7, 7.25]);
+    await page.getByText("Undo edit").click();
+    assert.equal((await starts()).length, 8);
+  });
+
   test("an_emptied_phrase_goes_away", async () => {
     await page.locator(".segment .edit").first().click();
     await page.locator("textarea").fill("");
