@@ -5,10 +5,15 @@ use std::path::Path;
 use anyhow::Result;
 use candle_whisper_core::{Observer, Recording, TranscribeOptions, Transcriber, Transcript};
 
+use crate::device::patience::{PATIENCE, Patient};
 use crate::journal::Journal;
 use crate::load::ModelFiles;
-use crate::mark;
 use crate::run::Engine;
+use crate::{mark, messages};
+
+/// What is said when a GPU gives no word for long.
+const COMPILING: &str = "the GPU's driver seems to compile the kernels, which takes up to half a minute at the first start; \
+                         it keeps them for the next one";
 
 /// A model, and what it is known by.
 #[derive(Debug)]
@@ -43,6 +48,14 @@ impl Engine for Loaded {
         journal: &mut Journal,
         observer: &mut dyn Observer,
     ) -> Result<Transcript> {
+        let mut patient;
+        let observer: &mut dyn Observer = match self.transcriber.model().device().is_cpu() {
+            true => observer,
+            false => {
+                patient = Patient::new(observer, PATIENCE, || messages::note(COMPILING));
+                &mut patient
+            }
+        };
         let plan = journal.plan().cloned();
         let run = self.transcriber.start_recording(recording, options, plan, observer)?;
         let Some(mut run) = run else { return Ok(Transcript::default()) };

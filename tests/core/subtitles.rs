@@ -23,7 +23,12 @@ fn said(words: &[&str], language: &str) -> Transcript {
         words: Some(words.to_vec()),
         ..Segment::default()
     });
-    Transcript { segments: segments.collect(), language: language.into(), text: words.concat(), ..Transcript::default() }
+    Transcript {
+        segments: segments.collect(),
+        language: language.into(),
+        text: words.concat(),
+        ..Transcript::default()
+    }
 }
 
 /// Words with a space before each.

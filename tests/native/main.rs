@@ -13,6 +13,7 @@ mod input;
 mod memory;
 mod output;
 mod parity;
+mod patience;
 mod program;
 mod run;
 mod shown;

@@ -12,6 +12,8 @@ use clap::ValueEnum;
 
 use crate::memory::{Bytes, Memory};
 
+pub mod patience;
+
 #[cfg(feature = "cuda")]
 #[path = "cuda.rs"]
 mod cuda;
