@@ -75,7 +75,9 @@ impl Blocks for Seconds {
 
 /// Of a recording only these stretches, one behind the other.
 pub(crate) fn only(open: Open, spans: Arc<[Span]>) -> Open {
-    Arc::new(move || Ok(Box::new(Only { blocks: open()?, spans: Arc::clone(&spans), span: 0, at: 0, kept: Vec::new() })))
+    Arc::new(move || {
+        Ok(Box::new(Only { blocks: open()?, spans: Arc::clone(&spans), span: 0, at: 0, kept: Vec::new() }))
+    })
 }
 
 struct Only {

@@ -64,4 +64,3 @@ impl Engine for Loaded {
 fn name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
-

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use candle_whisper_core::transcribe::{Checkpoint, Plan};
 use candle_whisper_core::{Segment, Transcription};
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tempfile::SpooledTempFile;
 
 use crate::mark::Mark;

@@ -37,11 +37,7 @@ impl Mark {
     /// What is not the same, in words; empty if everything is.
     pub fn differences<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
         let names: std::collections::BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();
-        names
-            .into_iter()
-            .filter(|name| self.0.get(*name) != other.0.get(*name))
-            .map(String::as_str)
-            .collect()
+        names.into_iter().filter(|name| self.0.get(*name) != other.0.get(*name)).map(String::as_str).collect()
     }
 }
 

@@ -121,8 +121,9 @@ impl Outputs {
                 }
             }
             Place::Folder(folder) => {
-                let files: Vec<_> =
-                    writers.map(|(format, writer)| (self.path(folder, input, format.name()), writer)).collect();
+                let files: Vec<_> = writers
+                    .map(|(format, writer)| (self.path(folder, input, format.name()), writer))
+                    .collect();
                 let _no_signal_between = stop.writing();
                 to_files(&files, transcript)?;
             }

@@ -21,6 +21,7 @@ mod resample;
 mod samplers;
 mod scripted;
 mod segments;
+mod stream;
 mod timing;
 mod tokenizer;
 mod v3;

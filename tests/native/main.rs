@@ -13,5 +13,7 @@ mod memory;
 mod output;
 mod parity;
 mod program;
+mod resume;
 mod run;
 mod shown;
+mod stream;

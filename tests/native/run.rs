@@ -10,7 +10,9 @@ use candle_whisper::job::Job;
 use candle_whisper::journal::Journal;
 use candle_whisper::run::{Engine, Outcome, run};
 use candle_whisper_core::audio::SAMPLE_RATE;
-use candle_whisper_core::{Error, Event, Observer, Recording, Result, Segment, TranscribeOptions, Transcript};
+use candle_whisper_core::{
+    Error, Event, Observer, Recording, Result, Segment, TranscribeOptions, Transcript,
+};
 
 use crate::flags::job;
 

@@ -72,8 +72,7 @@ struct Kept {
 impl From<&Segment> for Kept {
     fn from(s: &Segment) -> Self {
         let word = |w: &Word| (w.word.clone(), [w.start, w.end, w.probability].map(f64::to_bits));
-        let numbers =
-            [s.start, s.end, s.temperature, s.avg_logprob, s.compression_ratio, s.no_speech_prob];
+        let numbers = [s.start, s.end, s.temperature, s.avg_logprob, s.compression_ratio, s.no_speech_prob];
         Self {
             id: s.id,
             seek: s.seek,

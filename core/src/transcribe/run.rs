@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::{Plan, Transcription};
 use super::window::{Window, frames, seconds};
+use super::{Plan, Transcription};
 use crate::audio::N_FRAMES;
 use crate::error::Result;
 use crate::observer::{Event, Observer};

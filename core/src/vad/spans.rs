@@ -48,8 +48,7 @@ pub(super) struct Spans {
 impl Spans {
     pub(super) fn new(options: &VadOptions) -> Self {
         let pad = samples(options.speech_pad_ms);
-        let longest =
-            |seconds: f64| samples(seconds * 1000.0).saturating_sub(CHUNK + 2 * pad).max(CHUNK);
+        let longest = |seconds: f64| samples(seconds * 1000.0).saturating_sub(CHUNK + 2 * pad).max(CHUNK);
         Self {
             threshold: options.threshold,
             below: (options.threshold - HYSTERESIS).max(0.01),
