@@ -85,23 +85,20 @@ fn a_recording_that_is_read_once_differs_by_the_clamp_alone() {
     let (log_mel, mel) = whole(&samples);
     let mut stream = MelStream::running(Arc::clone(&log_mel), Box::new(uneven(&samples)));
     let extent = measured(&log_mel, &open(&samples));
-    let (mut n_clamped, mut floor) = (0, f32::MIN);
+    let mut n_clamped = 0;
     for start in [0, 1500, 3000, 7001, 7100, 9500, 12_400] {
         let n = N_FRAMES.min(stream.content_frames(start, start + N_FRAMES).unwrap() - start);
         let (ours, expected) = (stream.window(start, start, n).unwrap(), mel.window(start, n));
-        // What is at its own window's floor would be lower, or is, under the louder maximum of the whole recording.
+        // Where the two differ, the maximum so far let through what is below the whole recording's floor.
         let content = |window: &[f32]| -> Vec<f32> {
             window.chunks_exact(N_FRAMES).flat_map(|row| row[..n].to_vec()).collect()
         };
         let (ours, expected) = (content(&ours), content(&expected));
-        let lowest = ours.iter().copied().fold(f32::MAX, f32::min);
         let whole_floor = ((extent.maximum as f32 - 8.0) + 4.0) / 4.0;
         for (a, b) in ours.iter().zip(&expected) {
             assert!(a.max(whole_floor) == *b, "{a} {b} from {start}");
             n_clamped += usize::from(a != b);
         }
-        assert!(lowest >= floor - 1e-6, "the maximum never sinks");
-        floor = lowest.min(whole_floor);
     }
     assert!(n_clamped > 0, "the clamp was never another");
     assert_eq!(stream.content_so_far(), 12_500);

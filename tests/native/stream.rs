@@ -23,18 +23,19 @@ static BUNDLED: LazyLock<Transcriber> = LazyLock::new(|| {
 fn recording() -> Waveform {
     let jfk = media::decode(std::fs::File::open(tests().join("data/jfk.flac")).unwrap(), None).unwrap();
     let silence = |seconds: f64| vec![0f32; (seconds * SAMPLE_RATE as f64) as usize];
-    Waveform::new([&silence(3.01), jfk.samples(), &silence(21.0), jfk.samples(), &silence(0.5)].concat())
+    Waveform::new([&silence(3.01), jfk.samples(), &silence(9.0), jfk.samples(), &silence(0.5)].concat())
 }
 
 type Change = fn(&mut TranscribeOptions);
 
-fn modes() -> [(&'static str, Change); 5] {
+fn modes() -> [(&'static str, Change); 4] {
     [
         ("words and silences", |o| {
             (o.word_timestamps, o.hallucination_silence_threshold) = (true, Some(2.0));
         }),
-        ("sampled", |o| o.temperatures = vec![0.6]),
-        ("clips that go back", |o| o.clip_timestamps = vec![34.0, 47.0, 2.0, 9.0]),
+        ("clips that go back, sampled", |o| {
+            (o.clip_timestamps, o.temperatures) = (vec![22.0, 35.0, 2.0, 9.0], vec![0.6]);
+        }),
         ("voice activity", |o| o.vad = Some(candle_whisper_core::vad::VadOptions::default())),
         ("batches", |o| {
             (o.batch, o.condition_on_previous_text, o.word_timestamps) = (Some(2), false, true);
@@ -70,13 +71,16 @@ fn in_pieces(options: &TranscribeOptions) -> Transcript {
 #[test]
 fn the_transcript_is_that_of_the_whole_recording_and_of_one_that_is_begun_anew_at_each_window() {
     for (name, change) in modes() {
-        let mut options = TranscribeOptions::default();
+        let mut options = TranscribeOptions { temperatures: vec![0.0], ..TranscribeOptions::default() };
         change(&mut options);
         let whole = BUNDLED.run(&recording(), options.clone(), &mut Silent).unwrap();
         assert!(whole.text.contains("country"), "{name}: {}", whole.text);
+        assert_eq!(in_pieces(&options), whole, "{name}");
+        if std::env::var_os("CANDLE_WHISPER_LONG").is_none() {
+            continue;
+        }
         let read = BUNDLED.run_recording(recording().into(), options.clone(), &mut Silent).unwrap();
         assert_eq!(read, whole, "{name}");
-        assert_eq!(in_pieces(&options), whole, "{name}");
     }
 }
 
