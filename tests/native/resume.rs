@@ -19,6 +19,7 @@ const LONG_RUNS: usize = 50;
 fn program(out: &Path, recording: &Path, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_candle-whisper"));
     command.args(["--model", "tiny.en", "--device", "cpu", "--beam_size", "None", "--verbose", "None"]);
+    command.args(["--temperature_increment_on_fallback", "None", "--best_of", "None"]);
     command.args(["--resume", "-f", "all", "-o"]).arg(out).args(options).arg(recording);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
