@@ -22,6 +22,7 @@ mod resample;
 mod samplers;
 mod scripted;
 mod segments;
+mod stream;
 mod subtitles;
 mod timing;
 mod tokenizer;

@@ -305,3 +305,15 @@ fn models_are_found_by_name_in_model_dir_by_path_or_on_the_hub() {
     std::fs::write(&file, "x").unwrap();
     assert_eq!(location(&format!("--model {} a.wav", file.display())), Location::Path(file));
 }
+
+#[test]
+fn reading_once_and_going_on_need_what_they_need() {
+    assert!(job("a.wav -o out --resume").unwrap().resume);
+    assert!(job("a.wav --running_maximum True").unwrap().running_maximum);
+    assert!(refused("a.wav --resume").starts_with("`--resume` keeps its state beside the outputs"));
+    for flag in ["--resume", "--batch 2", "--vad True"] {
+        let complaint = refused(&format!("a.wav -o out --running_maximum True {flag}"));
+        let name = flag.split(' ').next().unwrap();
+        assert_eq!(complaint, format!("`--running_maximum` and `{name}` can't be given together"));
+    }
+}

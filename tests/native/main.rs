@@ -15,5 +15,7 @@ mod output;
 mod parity;
 mod patience;
 mod program;
+mod resume;
 mod run;
 mod shown;
+mod stream;
