@@ -93,6 +93,16 @@ impl Transcriber {
         &self.tokenizer
     }
 
+    /// The planned mel.
+    pub(crate) fn log_mel(&self) -> &LogMel {
+        &self.log_mel
+    }
+
+    /// A network for voice activity that has heard nothing yet.
+    pub(crate) fn vad(&self) -> Result<Vad> {
+        self.vad.as_deref().cloned().map_or_else(Vad::bundled, Ok)
+    }
+
     /// The probability of every language in the first 30 s, in token order.
     ///
     /// # Errors

@@ -90,6 +90,6 @@ pub fn speech(mut vad: Vad, audio: &Waveform, options: &VadOptions) -> Result<Ve
 }
 
 /// Samples in so many milliseconds.
-fn samples(ms: f64) -> usize {
+pub(crate) fn samples(ms: f64) -> usize {
     (ms * SAMPLE_RATE as f64 / 1000.0) as usize
 }
