@@ -63,6 +63,8 @@ pub struct Live {
     /// The last hypothesis, beyond what is confirmed.
     tentative: Vec<Spoken>,
     written: Written,
+    /// Where speech ended last.
+    paused: Option<u64>,
     /// Seconds of new audio between two decodings.
     pace: f64,
     latencies: Vec<f64>,
@@ -111,6 +113,7 @@ impl Live {
             decoded: 0,
             tentative: Vec::new(),
             written: Written::new(prompt),
+            paused: None,
             latencies: Vec::new(),
             newest: 0,
         })
@@ -251,15 +254,22 @@ impl Live {
             match heard {
                 Heard::Speech => {}
                 Heard::End(at) => ended = Some(at),
-                Heard::Silence | Heard::Nothing => {
-                    let kept = self.window.len().min(self.listener.pad().max(CHUNK));
-                    self.cut(self.window.len() - kept);
-                }
+                Heard::Silence | Heard::Nothing => self.leave_if_long_ago(),
             }
         }
         self.waiting.drain(..taken);
         self.waiting_start += taken as u64;
         Ok(ended)
+    }
+
+    /// Where nobody has spoken for some time, the window is left but for what may be the beginning of speech.
+    fn leave_if_long_ago(&mut self) {
+        let silent = self.paused.map_or(f64::INFINITY, |at| seconds(self.heard().saturating_sub(at)));
+        if silent > self.options.tune[3] {
+            self.written.pause();
+            let kept = self.window.len().min(self.listener.pad().max(CHUNK));
+            self.cut(self.window.len() - kept);
+        }
     }
 
     /// Drops so many samples from the window's beginning.
@@ -308,6 +318,7 @@ impl Live {
             prompt: self.written.prompt(),
             language: self.language.as_deref().unwrap_or("en"),
             ended: ended.is_some(),
+            tune: self.options.tune,
         };
         let decoded = hypothesis::decode(&self.transcriber, &self.windows, &scene, observer)?;
         let Some(Hypothesis { mut words, failed, result }) = decoded else { return Ok(()) };
@@ -322,7 +333,7 @@ impl Live {
             words.iter().take_while(|spoken| spoken.word.end < end - 2.0).count()
         } else {
             let agreed = hypothesis::agreement(&self.tentative, &words).min(words.len().saturating_sub(1));
-            words[..agreed].iter().take_while(|spoken| spoken.word.end < end - UNSURE).count()
+            words[..agreed].iter().take_while(|spoken| spoken.word.end < end - self.options.tune[0]).count()
         };
         self.tentative = words.split_off(sure);
         if !words.is_empty() {
@@ -335,10 +346,10 @@ impl Live {
         }
         match ended {
             Some(at) => {
-                self.written.pause();
                 self.tentative.clear();
-                let kept = self.window.len().min(self.listener.pad());
-                self.cut(self.window.len() - kept);
+                self.paused = Some(at);
+                self.written.close();
+                self.leave_if_long_ago();
                 events.push(LiveEvent::Silence { time: self.time(), start: seconds(at) });
             }
             None => {

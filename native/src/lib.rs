@@ -25,6 +25,7 @@ pub mod hub;
 pub mod input;
 pub mod interrupt;
 pub mod job;
+pub mod live;
 pub mod load;
 pub mod locate;
 pub mod memory;

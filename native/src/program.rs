@@ -17,6 +17,7 @@ use crate::hub::plan::Variant;
 use crate::hub::settings::Settings;
 use crate::interrupt::{self, Stop};
 use crate::job::{Job, Terminals};
+use crate::live::{self, LiveJob};
 use crate::load::{ModelFiles, Numbers};
 use crate::memory::{Fit, Memory, Needs, compare};
 use crate::options::BadUsage;
@@ -36,13 +37,16 @@ pub fn start(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if said.use_stderr() { BAD_USAGE } else { 0 });
         }
     };
+    let terminals =
+        Terminals { stdout: std::io::stdout().is_terminal(), stderr: std::io::stderr().is_terminal() };
     let done = match cli.command {
-        Some(command) => other(&command).map(|()| Outcome::Done),
+        Some(Command::Live(args)) if args.list_devices => live::list_devices().and_then(print),
+        Some(Command::Live(args)) => match LiveJob::new(&args, terminals) {
+            Ok(job) => listen(&job),
+            Err(complaint) => return complain(complaint),
+        },
+        Some(command) => other(&command).and_then(print),
         None => {
-            let terminals = Terminals {
-                stdout: std::io::stdout().is_terminal(),
-                stderr: std::io::stderr().is_terminal(),
-            };
             match Job::new(&cli.args, terminals) {
                 Ok(job) => transcribe(&job),
                 Err(complaint) => return complain(complaint),
@@ -69,12 +73,23 @@ fn complain(complaint: BadUsage) -> ExitCode {
 
 fn transcribe(job: &Job) -> anyhow::Result<Outcome> {
     job.warnings.iter().for_each(messages::warning);
+    let stop = prepare(job)?;
+    run(job, || load_engine(job), &stop)
+}
+
+fn listen(job: &LiveJob) -> anyhow::Result<Outcome> {
+    let stop = prepare(&job.job)?;
+    live::run(job, || load_engine(&job.job), &stop).map(|()| Outcome::Done)
+}
+
+/// Signals and threads.
+fn prepare(job: &Job) -> anyhow::Result<Stop> {
     let stop = Stop::default();
     stop.listen().context("could not listen for signals")?;
     // This thread works too: each product would otherwise wait for another thread to wake up.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(job.threads).use_current_thread();
     pool.build_global().context("could not start threads")?;
-    run(job, || load_engine(job), &stop)
+    Ok(stop)
 }
 
 fn load_engine(job: &Job) -> anyhow::Result<Transcriber> {
@@ -109,7 +124,8 @@ fn find(job: &Job) -> anyhow::Result<PathBuf> {
     Ok(fetched.folder)
 }
 
-fn other(command: &Command) -> anyhow::Result<()> {
+/// What the other commands print.
+fn other(command: &Command) -> anyhow::Result<String> {
     let mut page = Vec::new();
     match command {
         Command::Completions { shell } => {
@@ -121,8 +137,13 @@ fn other(command: &Command) -> anyhow::Result<()> {
                 page.extend(format!("{code}\t{name}\n").into_bytes());
             }
         }
-        Command::Models { command } => page = command.run()?.into_bytes(),
+        Command::Live(_) => {} // needs more than a page
+        Command::Models { command } => return command.run(),
     }
-    output::to_stdout(&page).context("could not write to stdout")?;
-    Ok(())
+    Ok(String::from_utf8(page)?)
+}
+
+fn print(page: String) -> anyhow::Result<Outcome> {
+    output::to_stdout(page.as_bytes()).context("could not write to stdout")?;
+    Ok(Outcome::Done)
 }

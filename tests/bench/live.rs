@@ -39,7 +39,13 @@ fn main() -> anyhow::Result<()> {
     for path in args {
         let path = Path::new(&path);
         let audio = media::decode(std::fs::File::open(path)?, Some("wav"))?;
-        let mut live = Live::new(&whisper, LiveOptions::default())?;
+        let mut live = Live::new(&whisper, {
+            let mut o = LiveOptions::default();
+            if let Ok(t) = std::env::var("TUNE") {
+                for (i, x) in t.split(',').enumerate() { if i < 5 { o.tune[i] = x.parse()? } else if i == 5 { o.min_chunk_s = x.parse()? } else { o.vad.min_silence_duration_ms = x.parse()? } }
+            }
+            o
+        })?;
         let (mut clock, mut given, mut steps) = (0.0f64, 0, 0);
         let samples = audio.samples();
         let mut events = Vec::new();

@@ -47,6 +47,7 @@ pub(super) struct Scene<'a> {
     pub(super) language: &'a str,
     /// Whether speech has ended, so that there will be no better decoding.
     pub(super) ended: bool,
+    pub(super) tune: [f64; 5],
 }
 
 /// What follows the confirmed words.
@@ -58,14 +59,14 @@ pub(super) struct Hypothesis {
 }
 
 /// Mel frames that the encoder hears of so many with sound.
-fn context(content_frames: usize) -> usize {
-    (content_frames + SILENCE).max(FEWEST_FRAMES).next_multiple_of(FRAMES_STEP).min(N_FRAMES)
+fn context(content_frames: usize, tune: &[f64; 5]) -> usize {
+    (content_frames + tune[2] as usize).max(tune[1] as usize).next_multiple_of(FRAMES_STEP).min(N_FRAMES)
 }
 
 /// Encodes a window with silence after it, no more of it than it takes.
-fn encode(transcriber: &Transcriber, samples: &[f32], whole: bool) -> Result<(AudioFeatures, usize)> {
+fn encode(transcriber: &Transcriber, samples: &[f32], whole: bool, tune: &[f64; 5]) -> Result<(AudioFeatures, usize)> {
     let mel = transcriber.log_mel().compute(&Waveform::new(samples.to_vec()))?;
-    let n_frames = if whole { N_FRAMES } else { context(mel.content_frames()) };
+    let n_frames = if whole { N_FRAMES } else { context(mel.content_frames(), tune) };
     let frames = mel.window(0, n_frames);
     let rows = frames.chunks_exact(N_FRAMES).flat_map(|row| &row[..n_frames]).copied().collect();
     let mel_window = Tensor::from_vec(rows, (1, mel.n_mels(), n_frames), &Device::Cpu)?;
@@ -74,7 +75,7 @@ fn encode(transcriber: &Transcriber, samples: &[f32], whole: bool) -> Result<(Au
 
 /// The most probable language of a window.
 pub(super) fn language(transcriber: &Transcriber, samples: &[f32]) -> Result<(&'static str, f32)> {
-    let (xa, _) = encode(transcriber, samples, true)?;
+    let (xa, _) = encode(transcriber, samples, true, &[0.0; 5])?;
     let mut probabilities = decoding::detect_language(transcriber.model(), transcriber.tokenizer(), &xa)?;
     let best = decoding::most_probable(&probabilities.swap_remove(0))?.clone();
     Ok((best.code, best.probability))
@@ -88,7 +89,7 @@ pub(super) fn decode(
     observer: &mut dyn Observer,
 ) -> Result<Option<Hypothesis>> {
     let (model, tokenizer) = (transcriber.model(), transcriber.tokenizer());
-    let (xa, content_frames) = encode(transcriber, scene.samples, false)?;
+    let (xa, content_frames) = encode(transcriber, scene.samples, scene.ended && scene.tune[4] > 0.0, &scene.tune)?;
     let mut options = options.clone();
     if !scene.ended {
         options.temperatures.truncate(1);

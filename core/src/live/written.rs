@@ -101,7 +101,7 @@ impl Written {
         }
     }
 
-    fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.segments.extend(self.open.take());
     }
 
