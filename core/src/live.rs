@@ -168,13 +168,12 @@ impl Live {
             self.ready = true;
             events.push(LiveEvent::Ready { sample_rate: SAMPLE_RATE });
         }
-        let behind = self.behind();
+        self.lag(&mut events);
         let ended = self.hear()?;
         let heard = self.heard();
         let new = seconds(heard.saturating_sub(self.decoded.max(self.window_start)));
         let full = self.window.len() + CHUNK > N_SAMPLES;
         if ended.is_some() || self.listener.speech() && (new >= self.pace || full) {
-            self.lag(behind, &mut events);
             self.detect(ended.is_some(), &mut events)?;
             if self.language.is_some() {
                 self.decode(ended, full, &mut events, observer)?;
@@ -278,8 +277,9 @@ impl Live {
         self.window_start += n as u64;
     }
 
-    fn lag(&mut self, behind: f64, events: &mut Vec<LiveEvent>) {
-        let lagging = behind > LAG.max(2.0 * self.pace);
+    fn lag(&mut self, events: &mut Vec<LiveEvent>) {
+        let behind = self.behind();
+        let lagging = behind > LAG;
         if lagging && !self.lagging || self.dropped > 0 {
             let dropped = seconds(std::mem::take(&mut self.dropped));
             events.push(LiveEvent::Lag { time: self.time(), behind, dropped });
@@ -333,7 +333,8 @@ impl Live {
             words.iter().take_while(|spoken| spoken.word.end < end - 2.0).count()
         } else {
             let agreed = hypothesis::agreement(&self.tentative, &words).min(words.len().saturating_sub(1));
-            words[..agreed].iter().take_while(|spoken| spoken.word.end < end - self.options.tune[0]).count()
+            let t = &self.options.tune;
+            words[..agreed].iter().take_while(|spoken| spoken.word.end < end - if spoken.word.probability < t[5] { t[6] } else { t[0] }).count()
         };
         self.tentative = words.split_off(sure);
         if !words.is_empty() {

@@ -42,7 +42,7 @@ fn main() -> anyhow::Result<()> {
         let mut live = Live::new(&whisper, {
             let mut o = LiveOptions::default();
             if let Ok(t) = std::env::var("TUNE") {
-                for (i, x) in t.split(',').enumerate() { if i < 5 { o.tune[i] = x.parse()? } else if i == 5 { o.min_chunk_s = x.parse()? } else { o.vad.min_silence_duration_ms = x.parse()? } }
+                for (i, x) in t.split(',').enumerate() { if i < 8 { o.tune[i] = x.parse()? } else if i == 8 { o.min_chunk_s = x.parse()? } else { o.vad.min_silence_duration_ms = x.parse()? } }
             }
             o
         })?;

@@ -13,6 +13,7 @@ mod formats;
 mod heap;
 mod integers;
 mod kernels;
+mod live;
 mod media;
 mod mel;
 mod memory;

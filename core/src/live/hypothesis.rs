@@ -47,7 +47,7 @@ pub(super) struct Scene<'a> {
     pub(super) language: &'a str,
     /// Whether speech has ended, so that there will be no better decoding.
     pub(super) ended: bool,
-    pub(super) tune: [f64; 5],
+    pub(super) tune: [f64; 8],
 }
 
 /// What follows the confirmed words.
@@ -59,15 +59,15 @@ pub(super) struct Hypothesis {
 }
 
 /// Mel frames that the encoder hears of so many with sound.
-fn context(content_frames: usize, tune: &[f64; 5]) -> usize {
+fn context(content_frames: usize, tune: &[f64; 8]) -> usize {
     (content_frames + tune[2] as usize).max(tune[1] as usize).next_multiple_of(FRAMES_STEP).min(N_FRAMES)
 }
 
 /// Encodes a window with silence after it, no more of it than it takes.
-fn encode(transcriber: &Transcriber, samples: &[f32], whole: bool, tune: &[f64; 5]) -> Result<(AudioFeatures, usize)> {
+fn encode(transcriber: &Transcriber, samples: &[f32], whole: bool, tune: &[f64; 8]) -> Result<(AudioFeatures, usize)> {
     let mel = transcriber.log_mel().compute(&Waveform::new(samples.to_vec()))?;
     let n_frames = if whole { N_FRAMES } else { context(mel.content_frames(), tune) };
-    let frames = mel.window(0, n_frames);
+    let frames = mel.window(0, if tune[4] > 0.0 { n_frames.min(mel.content_frames() + tune[4] as usize - 1) } else { n_frames });
     let rows = frames.chunks_exact(N_FRAMES).flat_map(|row| &row[..n_frames]).copied().collect();
     let mel_window = Tensor::from_vec(rows, (1, mel.n_mels(), n_frames), &Device::Cpu)?;
     Ok((transcriber.model().encode(&mel_window)?, mel.content_frames().min(N_FRAMES)))
@@ -75,7 +75,7 @@ fn encode(transcriber: &Transcriber, samples: &[f32], whole: bool, tune: &[f64; 
 
 /// The most probable language of a window.
 pub(super) fn language(transcriber: &Transcriber, samples: &[f32]) -> Result<(&'static str, f32)> {
-    let (xa, _) = encode(transcriber, samples, true, &[0.0; 5])?;
+    let (xa, _) = encode(transcriber, samples, true, &[0.0; 8])?;
     let mut probabilities = decoding::detect_language(transcriber.model(), transcriber.tokenizer(), &xa)?;
     let best = decoding::most_probable(&probabilities.swap_remove(0))?.clone();
     Ok((best.code, best.probability))
@@ -89,7 +89,7 @@ pub(super) fn decode(
     observer: &mut dyn Observer,
 ) -> Result<Option<Hypothesis>> {
     let (model, tokenizer) = (transcriber.model(), transcriber.tokenizer());
-    let (xa, content_frames) = encode(transcriber, scene.samples, scene.ended && scene.tune[4] > 0.0, &scene.tune)?;
+    let (xa, content_frames) = encode(transcriber, scene.samples, false, &scene.tune)?;
     let mut options = options.clone();
     if !scene.ended {
         options.temperatures.truncate(1);

@@ -35,7 +35,7 @@ pub struct LiveOptions {
     pub vad: VadOptions,
     /// TUNE
     #[serde(skip)]
-    pub tune: [f64; 5],
+    pub tune: [f64; 8],
 }
 
 impl Default for LiveOptions {
@@ -59,7 +59,7 @@ impl Default for LiveOptions {
             no_speech_threshold,
             seed,
             min_chunk_s: 1.0,
-            tune: [0.3, 1000.0, 200.0, 0.0, 0.0],
+            tune: [0.3, 1000.0, 200.0, 2.0, 0.0, 0.5, 2.0, 0.0],
             vad: VadOptions { min_silence_duration_ms: 700.0, ..VadOptions::default() },
         }
     }
