@@ -34,7 +34,12 @@ const LAG: f64 = 5.0;
 /// Seconds of speech that a language is detected in.
 const LANGUAGE: f64 = 2.0;
 /// Seconds before the end of the audio in which nothing is confirmed while speech goes on.
-const UNSURE: f64 = 0.3;
+const UNSURE: f64 = 0.5;
+/// Words less probable than this are confirmed later, so many seconds before the end of the audio.
+const DOUBTFUL: f64 = 0.7;
+const DOUBT: f64 = 2.5;
+/// After a pause shorter than this, in seconds, speech goes on in the same window, with what was said before as its context.
+const SAME_WINDOW: f64 = 2.0;
 /// A decoding follows after so many times what the last one took, so that there is time for other things.
 const IDLE: f64 = 2.0;
 /// Most seconds between two decodings.
@@ -82,7 +87,9 @@ impl Live {
         let mut windows = options.of_windows();
         let tokenizer = transcriber.tokenizer();
         let language = match &options.language {
-            Some(language) if tokenizer.is_multilingual() => Some(tokenizer.language_token(language)?.1.to_owned()),
+            Some(language) if tokenizer.is_multilingual() => {
+                Some(tokenizer.language_token(language)?.1.to_owned())
+            }
             Some(language) if crate::languages::code_of(language) != Some("en") => {
                 return Err(Error::Options(format!("this model knows only English, not `{language}`")));
             }
@@ -264,7 +271,7 @@ impl Live {
     /// Where nobody has spoken for some time, the window is left but for what may be the beginning of speech.
     fn leave_if_long_ago(&mut self) {
         let silent = self.paused.map_or(f64::INFINITY, |at| seconds(self.heard().saturating_sub(at)));
-        if silent > self.options.tune[3] {
+        if silent > SAME_WINDOW {
             self.written.pause();
             let kept = self.window.len().min(self.listener.pad().max(CHUNK));
             self.cut(self.window.len() - kept);
@@ -305,10 +312,12 @@ impl Live {
         observer: &mut dyn Observer,
     ) -> Result<()> {
         let n = match ended {
-            Some(at) => self.window.len().min((at - self.window_start.min(at)) as usize + self.listener.pad()),
+            Some(at) => {
+                self.window.len().min((at - self.window_start.min(at)) as usize + self.listener.pad())
+            }
             None => self.window.len(),
         };
-        let prefix: Vec<u32> = self.written.prefix(self.window_start);
+        let prefix: Vec<u32> = self.written.prefix();
         let time_offset = seconds(self.window_start);
         let scene = Scene {
             samples: &self.window[..n],
@@ -318,7 +327,6 @@ impl Live {
             prompt: self.written.prompt(),
             language: self.language.as_deref().unwrap_or("en"),
             ended: ended.is_some(),
-            tune: self.options.tune,
         };
         let decoded = hypothesis::decode(&self.transcriber, &self.windows, &scene, observer)?;
         let Some(Hypothesis { mut words, failed, result }) = decoded else { return Ok(()) };
@@ -333,8 +341,8 @@ impl Live {
             words.iter().take_while(|spoken| spoken.word.end < end - 2.0).count()
         } else {
             let agreed = hypothesis::agreement(&self.tentative, &words).min(words.len().saturating_sub(1));
-            let t = &self.options.tune;
-            words[..agreed].iter().take_while(|spoken| spoken.word.end < end - if spoken.word.probability < t[5] { t[6] } else { t[0] }).count()
+            let doubt = |word: &Word| if word.probability < DOUBTFUL { DOUBT } else { UNSURE };
+            words[..agreed].iter().take_while(|spoken| spoken.word.end < end - doubt(&spoken.word)).count()
         };
         self.tentative = words.split_off(sure);
         if !words.is_empty() {

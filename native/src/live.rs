@@ -2,19 +2,20 @@
 //! decides what is confirmed; here are the clock, the sound, the terminal and the files.
 
 use std::io::IsTerminal;
+use std::ops::ControlFlow;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use candle_whisper_core::live::{Live, LiveEvent};
+use candle_whisper_core::observer::Silent;
 use candle_whisper_core::{Event, Transcriber};
-use std::ops::ControlFlow;
 
 use crate::input::Input;
 use crate::interrupt::Stop;
 use crate::messages;
 use crate::options::BadUsage;
-use crate::output::{Delivery, Outputs};
+use crate::output::Delivery;
 
 mod args;
 mod microphone;
@@ -69,8 +70,11 @@ pub fn list_devices() -> anyhow::Result<String> {
 ///
 /// # Errors
 /// If there is no sound to be had, the device fails or an output can't be written.
-pub fn run(job: &LiveJob, load: impl FnOnce() -> anyhow::Result<Transcriber>, stop: &Stop) -> anyhow::Result<()> {
-    let Outputs { .. } = &job.job.outputs;
+pub fn run(
+    job: &LiveJob,
+    load: impl FnOnce() -> anyhow::Result<Transcriber>,
+    stop: &Stop,
+) -> anyhow::Result<()> {
     if job.outputs {
         job.job.outputs.prepare(&job.job.inputs)?;
     }
@@ -90,7 +94,8 @@ pub fn run(job: &LiveJob, load: impl FnOnce() -> anyhow::Result<Transcriber>, st
     if std::io::stderr().is_terminal() && matches!(job.source, Source::Microphone(_)) {
         messages::note("listening; Ctrl-C ends");
     }
-    let mut observer = |_: Event<'_>| if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let mut observer =
+        |_: Event<'_>| if stop.asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     while !over && reader == Delivery::Whole && !stop.asked() {
         if !live.is_ready() {
             match sound.recv_timeout(WAIT) {
@@ -111,7 +116,7 @@ pub fn run(job: &LiveJob, load: impl FnOnce() -> anyhow::Result<Transcriber>, st
         return Ok(());
     }
     // What is left is decoded whole, a stop or not; a second one ends the program.
-    let events = live.finish(&mut candle_whisper_core::observer::Silent).context("could not transcribe")?;
+    let events = live.finish(&mut Silent).context("could not transcribe")?;
     tell(&mut screen, &live, &events)?;
     screen.end(&live.transcript()).context("could not write to stdout")?;
     if job.outputs {

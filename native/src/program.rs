@@ -46,12 +46,10 @@ pub fn start(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
             Err(complaint) => return complain(complaint),
         },
         Some(command) => other(&command).and_then(print),
-        None => {
-            match Job::new(&cli.args, terminals) {
-                Ok(job) => transcribe(&job),
-                Err(complaint) => return complain(complaint),
-            }
-        }
+        None => match Job::new(&cli.args, terminals) {
+            Ok(job) => transcribe(&job),
+            Err(complaint) => return complain(complaint),
+        },
     };
     match done {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

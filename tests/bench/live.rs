@@ -34,19 +34,12 @@ fn main() -> anyhow::Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global()?;
     let whisper = load::load(Path::new(&folder), &Device::Cpu, Numbers::default())?;
     let mut out = std::fs::File::create(out)?;
-    let show = std::env::var_os("SHOW").is_some();
     let (mut latencies, mut audio_seconds, mut busy) = (Vec::new(), 0.0, 0.0);
     for path in args {
         let path = Path::new(&path);
         let audio = media::decode(std::fs::File::open(path)?, Some("wav"))?;
-        let mut live = Live::new(&whisper, {
-            let mut o = LiveOptions::default();
-            if let Ok(t) = std::env::var("TUNE") {
-                for (i, x) in t.split(',').enumerate() { if i < 8 { o.tune[i] = x.parse()? } else if i == 8 { o.min_chunk_s = x.parse()? } else { o.vad.min_silence_duration_ms = x.parse()? } }
-            }
-            o
-        })?;
-        let (mut clock, mut given, mut steps) = (0.0f64, 0, 0);
+        let mut live = Live::new(&whisper, LiveOptions::default())?;
+        let (mut clock, mut given) = (0.0f64, 0);
         let samples = audio.samples();
         let mut events = Vec::new();
         while given < samples.len() || live.is_ready() {
@@ -64,10 +57,7 @@ fn main() -> anyhow::Result<()> {
             let mut new = live.step(&mut Silent)?;
             let took = cpu_seconds()? - start;
             live.took(took, &mut new);
-            (clock, busy, steps) = (clock + took, busy + took, steps + 1);
-            if show {
-                for event in &new { println!("{clock:7.2} {}", event.to_json()); }
-            }
+            (clock, busy) = (clock + took, busy + took);
             events.extend(new);
         }
         let start = cpu_seconds()?;
@@ -78,17 +68,17 @@ fn main() -> anyhow::Result<()> {
                 latencies.extend(words.iter().map(|word| time - word.end));
             }
         }
-        if show { println!("{}", events.last().unwrap().to_json()); }
         audio_seconds += audio.duration();
         let id = path.file_stem().context("no name")?.to_string_lossy();
         writeln!(out, "{}", serde_json::json!({"id": id, "text": live.transcript().text}))?;
-        let _ = steps;
     }
     let n = latencies.len();
     let latency = Latency::of(latencies).context("no words")?;
     println!(
         "{audio_seconds:.0} s of audio, {n} words, latency median {:.2} s, p90 {:.2} s; {busy:.0} s of CPU: {:.0} % of one core",
-        latency.median, latency.p90, 100.0 * busy / audio_seconds
+        latency.median,
+        latency.p90,
+        100.0 * busy / audio_seconds
     );
     Ok(())
 }

@@ -47,7 +47,8 @@ fn told(samples: &[f32], options: LiveOptions, took: f64) -> (Live, Vec<LiveEven
             continue;
         }
         let mut new = live.step(&mut Silent).unwrap();
-        let decoded = new.iter().any(|e| matches!(e, LiveEvent::Tentative { .. } | LiveEvent::Silence { .. }));
+        let decoded =
+            new.iter().any(|e| matches!(e, LiveEvent::Tentative { .. } | LiveEvent::Silence { .. }));
         let took = if decoded { took } else { 0.0 };
         live.took(took, &mut new);
         clock += took;
@@ -58,7 +59,8 @@ fn told(samples: &[f32], options: LiveOptions, took: f64) -> (Live, Vec<LiveEven
 }
 
 fn bare(text: &str) -> Vec<String> {
-    let letters = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
+    let letters =
+        |word: &str| word.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
     text.split_whitespace().map(letters).filter(|word| !word.is_empty()).collect()
 }
 
@@ -100,7 +102,9 @@ fn spoken_words_are_those_of_the_file_and_come_in_time() {
 fn a_machine_that_is_too_slow_says_so_and_loses_no_word() {
     let audio = jfk();
     let (live, events) = told(audio.samples(), LiveOptions::default(), 6.0);
-    let lag = events.iter().any(|e| matches!(e, LiveEvent::Lag { behind, dropped, .. } if *behind > 5.0 && *dropped == 0.0));
+    let lag = events
+        .iter()
+        .any(|e| matches!(e, LiveEvent::Lag { behind, dropped, .. } if *behind > 5.0 && *dropped == 0.0));
     assert!(lag, "{events:?}");
     assert!(bare(&live.transcript().text).ends_with(&bare("what you can do for your country")));
 }
@@ -112,7 +116,10 @@ fn silence_is_not_decoded_and_what_waits_is_bounded() {
     live.push(&vec![0.0; 300 * 16_000]);
     assert_eq!(live.behind(), 60.0);
     let events = live.finish(&mut Silent).unwrap();
-    assert!(matches!(events[..], [LiveEvent::Ready { .. }, LiveEvent::Lag { dropped, .. }, LiveEvent::End { words: 0, latency: None, .. }] if dropped == 240.0), "{events:?}");
+    assert!(
+        matches!(events[..], [LiveEvent::Ready { .. }, LiveEvent::Lag { dropped, .. }, LiveEvent::End { words: 0, latency: None, .. }] if dropped == 240.0),
+        "{events:?}"
+    );
     assert_eq!(live.transcript().text, "");
 }
 
@@ -120,7 +127,10 @@ fn silence_is_not_decoded_and_what_waits_is_bounded() {
 fn options_that_cannot_be_used_are_named() {
     let refused = |options| Live::new(tiny(), options).unwrap_err().to_string();
     let default = LiveOptions::default;
-    assert!(refused(LiveOptions { min_chunk_s: 0.0, ..default() }).contains("`min_chunk_s` must be 0.1 to 10, not 0"));
+    assert!(
+        refused(LiveOptions { min_chunk_s: 0.0, ..default() })
+            .contains("`min_chunk_s` must be 0.1 to 10, not 0")
+    );
     let vad = VadOptions { max_speech_duration_s: Some(9.0), ..VadOptions::default() };
     assert!(refused(LiveOptions { vad, ..default() }).contains("`vad max_speech_duration_s` has no meaning"));
     let german = Some("german".to_owned());
@@ -138,7 +148,10 @@ fn events_are_lines_of_json_with_a_version() {
         assert!(kinds.contains(&json["type"].as_str().unwrap()), "{json}");
         if json["type"] == "confirmed" {
             let word = &json["words"][0];
-            assert!(["word", "start", "end", "probability"].iter().all(|field| !word[field].is_null()), "{json}");
+            assert!(
+                ["word", "start", "end", "probability"].iter().all(|field| !word[field].is_null()),
+                "{json}"
+            );
             assert!(json["latency"].as_f64().unwrap() > 0.0);
         }
     }

@@ -50,13 +50,16 @@ fn a_pipe_of_samples_becomes_lines_events_and_files() {
     assert!(folder.path().join("live.json").is_file());
 
     // The same in stereo floats at 48 kHz, each sample six times.
-    let floats: Vec<u8> = samples()[..5 * 16_000].iter().flat_map(|x| [x.to_le_bytes(); 6]).flatten().collect();
-    let events = live(&["--json", "--format", "f32le", "--sample-rate", "48000", "--channels", "2", "-"], floats);
+    let floats: Vec<u8> =
+        samples()[..5 * 16_000].iter().flat_map(|x| [x.to_le_bytes(); 6]).flatten().collect();
+    let events =
+        live(&["--json", "--format", "f32le", "--sample-rate", "48000", "--channels", "2", "-"], floats);
     let events: Vec<serde_json::Value> =
         words(&events.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!((kinds[0], kinds[kinds.len() - 1]), ("ready", "end"), "{kinds:?}");
-    let said: String = events.iter().filter(|e| e["type"] == "confirmed").map(|e| e["text"].as_str().unwrap()).collect();
+    let said: String =
+        events.iter().filter(|e| e["type"] == "confirmed").map(|e| e["text"].as_str().unwrap()).collect();
     assert!(said.contains("my fellow Americans"), "{said}");
     assert!(events.iter().all(|event| event["version"] == 1));
 }
@@ -80,7 +83,10 @@ fn what_live_cannot_do_is_said_with_its_remedy() {
     if cfg!(all(target_os = "linux", not(feature = "microphone"))) {
         for args in [&["--list_devices"][..], &[]] {
             let (code, words) = said(args);
-            assert!(code == Some(1) && words.contains("arecord") && words.contains("libasound2-dev"), "{words}");
+            assert!(
+                code == Some(1) && words.contains("arecord") && words.contains("libasound2-dev"),
+                "{words}"
+            );
         }
     }
 }

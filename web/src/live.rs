@@ -19,7 +19,9 @@ use crate::object;
 pub fn parse(options: &str) -> Result<LiveOptions> {
     let options = match options {
         "" => LiveOptions::default(),
-        options => serde_json::from_str(options).map_err(|error| Error::Options(format!("options: {error}")))?,
+        options => {
+            serde_json::from_str(options).map_err(|error| Error::Options(format!("options: {error}")))?
+        }
     };
     options.validate()?;
     Ok(options)

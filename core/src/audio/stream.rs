@@ -17,7 +17,10 @@ pub struct PcmStream {
 impl std::fmt::Debug for PcmStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { sample_rate, layout, .. } = self;
-        f.debug_struct("PcmStream").field("sample_rate", sample_rate).field("layout", layout).finish_non_exhaustive()
+        f.debug_struct("PcmStream")
+            .field("sample_rate", sample_rate)
+            .field("layout", layout)
+            .finish_non_exhaustive()
     }
 }
 

@@ -14,8 +14,10 @@ use crate::transcribe::Transcriber;
 use crate::transcribe::fallback::{self, Verdict};
 use crate::transcript::Word;
 
-/// Mel frames of silence that the encoder hears after a window: cut off at its end, the network makes words up.
-const SILENCE: usize = 200;
+/// Mel frames after a window that the encoder hears: cut off at its end, the network makes words up.
+const AFTER: usize = 200;
+/// Of those, how many are silence; the others are zeros, as they are after the end of a recording.
+const SILENCE: usize = 50;
 /// Fewest mel frames that the encoder hears: of less the network was never shown any.
 const FEWEST_FRAMES: usize = 1000;
 /// The encoder hears a multiple of so many frames.
@@ -47,7 +49,6 @@ pub(super) struct Scene<'a> {
     pub(super) language: &'a str,
     /// Whether speech has ended, so that there will be no better decoding.
     pub(super) ended: bool,
-    pub(super) tune: [f64; 8],
 }
 
 /// What follows the confirmed words.
@@ -59,15 +60,15 @@ pub(super) struct Hypothesis {
 }
 
 /// Mel frames that the encoder hears of so many with sound.
-fn context(content_frames: usize, tune: &[f64; 8]) -> usize {
-    (content_frames + tune[2] as usize).max(tune[1] as usize).next_multiple_of(FRAMES_STEP).min(N_FRAMES)
+fn context(content_frames: usize) -> usize {
+    (content_frames + AFTER).max(FEWEST_FRAMES).next_multiple_of(FRAMES_STEP).min(N_FRAMES)
 }
 
 /// Encodes a window with silence after it, no more of it than it takes.
-fn encode(transcriber: &Transcriber, samples: &[f32], whole: bool, tune: &[f64; 8]) -> Result<(AudioFeatures, usize)> {
+fn encode(transcriber: &Transcriber, samples: &[f32], whole: bool) -> Result<(AudioFeatures, usize)> {
     let mel = transcriber.log_mel().compute(&Waveform::new(samples.to_vec()))?;
-    let n_frames = if whole { N_FRAMES } else { context(mel.content_frames(), tune) };
-    let frames = mel.window(0, if tune[4] > 0.0 { n_frames.min(mel.content_frames() + tune[4] as usize - 1) } else { n_frames });
+    let n_frames = if whole { N_FRAMES } else { context(mel.content_frames()) };
+    let frames = mel.window(0, if whole { n_frames } else { n_frames.min(mel.content_frames() + SILENCE) });
     let rows = frames.chunks_exact(N_FRAMES).flat_map(|row| &row[..n_frames]).copied().collect();
     let mel_window = Tensor::from_vec(rows, (1, mel.n_mels(), n_frames), &Device::Cpu)?;
     Ok((transcriber.model().encode(&mel_window)?, mel.content_frames().min(N_FRAMES)))
@@ -75,7 +76,7 @@ fn encode(transcriber: &Transcriber, samples: &[f32], whole: bool, tune: &[f64; 
 
 /// The most probable language of a window.
 pub(super) fn language(transcriber: &Transcriber, samples: &[f32]) -> Result<(&'static str, f32)> {
-    let (xa, _) = encode(transcriber, samples, true, &[0.0; 8])?;
+    let (xa, _) = encode(transcriber, samples, true)?;
     let mut probabilities = decoding::detect_language(transcriber.model(), transcriber.tokenizer(), &xa)?;
     let best = decoding::most_probable(&probabilities.swap_remove(0))?.clone();
     Ok((best.code, best.probability))
@@ -89,7 +90,7 @@ pub(super) fn decode(
     observer: &mut dyn Observer,
 ) -> Result<Option<Hypothesis>> {
     let (model, tokenizer) = (transcriber.model(), transcriber.tokenizer());
-    let (xa, content_frames) = encode(transcriber, scene.samples, false, &scene.tune)?;
+    let (xa, content_frames) = encode(transcriber, scene.samples, false)?;
     let mut options = options.clone();
     if !scene.ended {
         options.temperatures.truncate(1);

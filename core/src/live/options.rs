@@ -33,9 +33,6 @@ pub struct LiveOptions {
     /// What counts as speech; after `min_silence_duration_ms` without, all that was said is confirmed. Speech of any length goes on:
     /// `max_speech_duration_s` is not taken.
     pub vad: VadOptions,
-    /// TUNE
-    #[serde(skip)]
-    pub tune: [f64; 8],
 }
 
 impl Default for LiveOptions {
@@ -59,7 +56,6 @@ impl Default for LiveOptions {
             no_speech_threshold,
             seed,
             min_chunk_s: 1.0,
-            tune: [0.3, 1000.0, 200.0, 2.0, 0.0, 0.5, 2.0, 0.0],
             vad: VadOptions { min_silence_duration_ms: 700.0, ..VadOptions::default() },
         }
     }

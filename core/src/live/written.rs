@@ -1,6 +1,6 @@
 //! The confirmed words: as segments for writers, as prefix of the window that they are in, as prompt of those after it.
 
-use crate::audio::{HOP_LENGTH, SAMPLE_RATE};
+use crate::audio::HOP_LENGTH;
 use crate::decoding::DecodingResult;
 use crate::transcript::{Segment, Transcript};
 
@@ -24,6 +24,7 @@ const PROMPT: usize = 200;
 const SENTENCE_ENDS: &str = ".?!。？！";
 const PHRASE_ENDS: &str = ",;:，、；：";
 
+/// What is confirmed so far.
 #[derive(Debug)]
 pub(super) struct Written {
     segments: Vec<Segment>,
@@ -56,7 +57,7 @@ impl Written {
     }
 
     /// Tokens of the confirmed words of the window.
-    pub(super) fn prefix(&self, _window_start: u64) -> Vec<u32> {
+    pub(super) fn prefix(&self) -> Vec<u32> {
         self.inside.iter().flat_map(|spoken| &spoken.tokens).copied().collect()
     }
 
@@ -101,6 +102,7 @@ impl Written {
         }
     }
 
+    /// The open segment is complete.
     pub(super) fn close(&mut self) {
         self.segments.extend(self.open.take());
     }
@@ -148,5 +150,3 @@ fn complete(segment: &Segment) -> bool {
         || length > LONG_SEGMENT && ends_with(&segment.text, PHRASE_ENDS)
         || length > 2.0 * LONG_SEGMENT
 }
-
-const _: () = assert!(SAMPLE_RATE == 100 * HOP_LENGTH);

@@ -128,7 +128,8 @@ impl LiveJob {
             return Err(BadUsage::new(what).hint("`--output_dir FOLDER` has the transcript at the end"));
         }
         let all = OutputFormat::REFERENCE.to_vec();
-        let formats = if args.output_format.is_empty() { all } else { crate::job::named_formats(&args.output_format) };
+        let formats =
+            if args.output_format.is_empty() { all } else { crate::job::named_formats(&args.output_format) };
         let place = Place::Folder(args.output_dir.clone().unwrap_or_else(|| ".".into()));
         let outputs = Outputs { place, formats, subtitles: SubtitleOptions::default() };
         let inputs = vec![named()];

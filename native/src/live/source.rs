@@ -50,9 +50,8 @@ impl Source {
             }
             return Ok(Self::Microphone(args.microphone.clone()));
         };
-        PcmStream::new(args.channels, args.sample_rate).map_err(|error| {
-            BadUsage::new(error.to_string()).hint("see `--sample_rate` and `--channels`")
-        })?;
+        PcmStream::new(args.channels, args.sample_rate)
+            .map_err(|error| BadUsage::new(error.to_string()).hint("see `--sample_rate` and `--channels`"))?;
         Ok(Self::Samples {
             input: Input::from(input),
             format: args.format,

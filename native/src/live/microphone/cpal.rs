@@ -32,7 +32,9 @@ pub(crate) fn list() -> Result<Vec<String>> {
 }
 
 fn name(device: &cpal::Device) -> String {
-    device.to_string()
+    device
+        .description()
+        .map_or_else(|_| "a microphone without a name".into(), |about| about.name().to_owned())
 }
 
 /// Begins to record from the first one whose name has `wanted` in it, or the system's choice.
@@ -43,7 +45,9 @@ pub(crate) fn open(wanted: Option<&str>, sender: Sender) -> Result<Recording> {
         Some(wanted) => {
             let mut devices = host.input_devices().context("could not list microphones")?;
             let device = devices.find(|device| name(device).to_lowercase().contains(&wanted.to_lowercase()));
-            device.ok_or_else(|| anyhow!("no microphone is called `{wanted}`; `--list_devices` has their names"))?
+            device.ok_or_else(|| {
+                anyhow!("no microphone is called `{wanted}`; `--list_devices` has their names")
+            })?
         }
     };
     let could_not = || format!("could not record from `{}`", name(&device));
@@ -85,6 +89,6 @@ where
             lost.drain(..lost.len().saturating_sub(MOST_LOST));
         }
     };
-    let failed = |error: cpal::Error| messages::warning(format_args!("the microphone: {error}"));
-    Ok(device.build_input_stream(config.clone(), take, failed, None)?)
+    let failed = |error: cpal::StreamError| messages::warning(format_args!("the microphone: {error}"));
+    Ok(device.build_input_stream(config, take, failed, None)?)
 }
