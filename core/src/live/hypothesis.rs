@@ -78,7 +78,7 @@ fn encode(transcriber: &Transcriber, samples: &[f32], whole: bool) -> Result<(Au
 pub(super) fn language(transcriber: &Transcriber, samples: &[f32]) -> Result<(&'static str, f32)> {
     let (xa, _) = encode(transcriber, samples, true)?;
     let mut probabilities = decoding::detect_language(transcriber.model(), transcriber.tokenizer(), &xa)?;
-    let best = decoding::most_probable(&probabilities.swap_remove(0))?.clone();
+    let best = decoding::most_probable(&probabilities.swap_remove(0))?;
     Ok((best.code, best.probability))
 }
 
