@@ -35,8 +35,6 @@ const LAG: f64 = 5.0;
 const LANGUAGE: f64 = 2.0;
 /// Seconds before the end of the audio in which nothing is confirmed while speech goes on.
 const UNSURE: f64 = 0.5;
-/// Seconds of a window in which nothing is confirmed while speech goes on: its first words change most.
-const FEWEST: f64 = 3.0;
 /// Words less probable than this are confirmed later, so many seconds before the end of the audio.
 const DOUBTFUL: f64 = 0.7;
 const DOUBT: f64 = 2.5;
@@ -341,8 +339,6 @@ impl Live {
             words.len()
         } else if full {
             words.iter().take_while(|spoken| spoken.word.end < end - 2.0).count()
-        } else if seconds(n as u64) < FEWEST {
-            0
         } else {
             let agreed = hypothesis::agreement(&self.tentative, &words).min(words.len().saturating_sub(1));
             let doubt = |word: &Word| if word.probability < DOUBTFUL { DOUBT } else { UNSURE };
