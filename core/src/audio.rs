@@ -6,6 +6,7 @@
 mod convert;
 mod downmix;
 mod resample;
+mod stream;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ pub(crate) use convert::{Converter, Rounding};
 #[cfg(feature = "media")]
 pub(crate) use downmix::Speaker;
 pub(crate) use downmix::{Layout, MAX_CHANNELS};
+pub use stream::PcmStream;
 
 /// Samples per second of every waveform in this crate.
 pub const SAMPLE_RATE: usize = 16_000;

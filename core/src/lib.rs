@@ -12,6 +12,7 @@ pub mod kernels;
 pub mod kv_cache;
 pub mod languages;
 pub mod linear;
+pub mod live;
 #[cfg(feature = "media")]
 pub mod media;
 pub mod mel;

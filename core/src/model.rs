@@ -28,7 +28,8 @@ pub trait Model: Send + Sync {
     /// The heads whose attention follows the audio.
     fn alignment_heads(&self) -> &[Head];
 
-    /// mel: (n_audio, n_mels, N_FRAMES) -> (n_audio, n_audio_ctx, n_state), with what decoding derives from it
+    /// mel: (n_audio, n_mels, N_FRAMES) -> (n_audio, n_audio_ctx, n_state), with what decoding derives from it. Fewer frames give
+    /// as many fewer positions, in less time: for those who can't wait, as the network was trained on N_FRAMES
     ///
     /// # Errors
     /// If the shapes do not fit or the device fails.
@@ -163,7 +164,7 @@ impl Whisper {
 
     /// One window after the other: on a CPU as fast as all at once, with the memory of one.
     fn encode_in_turn(&self, mel: &Tensor, n_audio: usize) -> Result<AudioFeatures> {
-        let (n_ctx, n_state) = (self.dims.n_audio_ctx, self.dims.n_state);
+        let (n_ctx, n_state) = (mel.dim(2)?.div_ceil(2), self.dims.n_state);
         let xa = Tensor::zeros((n_audio, n_ctx, n_state), self.dtype, &self.device)?;
         let room = |_: &DecoderLayer| CrossKeyValue::zeros(n_audio, n_ctx, n_state, self.kept);
         let layers: Vec<_> = self.decoder.layers.iter().map(room).collect::<candle_core::Result<_>>()?;

@@ -119,6 +119,11 @@ impl Transcriber {
         &self.tokenizer
     }
 
+    /// The planned mel.
+    pub(crate) fn log_mel(&self) -> &LogMel {
+        &self.log_mel
+    }
+
     fn detect(&self, sound: &mut Sound) -> Result<Vec<LanguageProbability>> {
         // As the reference: with the silence after a short recording, not with zeros.
         let xa = self.encode(sound.windows(&[Window { seek: 0, segment_size: N_FRAMES }])?, 1)?;
@@ -132,7 +137,7 @@ impl Transcriber {
 
     /// Where somebody speaks, heard by the network given or the bundled one.
     pub(crate) fn speech(&self, audio: &Waveform, options: &VadOptions) -> Result<Vec<Span>> {
-        vad::speech(self.voice_activity()?, audio, options)
+        vad::speech(self.vad()?, audio, options)
     }
 
     /// windows: (n, n_mels, N_FRAMES)

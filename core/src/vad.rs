@@ -135,6 +135,6 @@ pub struct Heard {
 }
 
 /// Samples in so many milliseconds.
-fn samples(ms: f64) -> usize {
+pub(crate) fn samples(ms: f64) -> usize {
     (ms * SAMPLE_RATE as f64 / 1000.0) as usize
 }

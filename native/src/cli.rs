@@ -14,8 +14,9 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::device::{DeviceRequest, Precision};
 use subtitles::SubtitleArgs;
 use vad::VadArgs;
-use values::{APPEND, BOOL, PREPEND, boolean, formats, task};
+use values::{APPEND, BOOL, PREPEND, boolean};
 pub use values::{Formats, Maybe, Verbosity};
+pub(crate) use values::{formats, task};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -59,6 +60,8 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Write down what is said while it is said: from the microphone, or a pipe of samples
+    Live(Box<crate::live::LiveArgs>),
     /// Print the languages that --language takes: code, tab, name
     Languages,
     /// Print the manual page, for `man -l -`
@@ -359,15 +362,19 @@ pub struct Args {
 
 /// The definition of the command line, with `-` accepted for each `_`.
 pub fn command() -> clap::Command {
-    let with_dashes = |arg: clap::Arg| {
+    dashed(Cli::command())
+        .mut_subcommand("align", |command| dashed(command).infer_long_args(true))
+        .mut_subcommand("live", dashed)
+}
+
+fn dashed(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| {
         let dashed = arg.get_long().filter(|long| long.contains('_')).map(|long| long.replace('_', "-"));
         match dashed {
             Some(dashed) => arg.alias(dashed),
             None => arg,
         }
-    };
-    let align = |command: clap::Command| command.mut_args(with_dashes).infer_long_args(true);
-    Cli::command().mut_args(with_dashes).mut_subcommand("align", align)
+    })
 }
 
 /// Reads the command line; the error also stands for `--help` and `--version`.

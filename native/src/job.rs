@@ -134,8 +134,13 @@ fn formats(args: &Args) -> Vec<OutputFormat> {
             Place::Folder(_) => OutputFormat::REFERENCE.into(),
         };
     }
+    named_formats(&args.output_format)
+}
+
+/// Each format once.
+pub(crate) fn named_formats(items: &[Formats]) -> Vec<OutputFormat> {
     let mut formats = Vec::new();
-    for item in &args.output_format {
+    for item in items {
         let named = match item {
             Formats::All => OutputFormat::REFERENCE.as_slice(),
             Formats::One(format) => std::slice::from_ref(format),

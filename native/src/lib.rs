@@ -28,6 +28,7 @@ pub mod input;
 pub mod interrupt;
 pub mod job;
 pub mod journal;
+pub mod live;
 pub mod load;
 pub mod locate;
 pub mod mark;

@@ -252,7 +252,8 @@ fn suppress_tokens(typed: Option<&str>) -> Result<Option<Vec<i64>>, BadUsage> {
     ids.collect::<Result<_, _>>().map(Some)
 }
 
-fn language(typed: Option<&str>) -> Result<Option<String>, BadUsage> {
+/// A language's code.
+pub(crate) fn language(typed: Option<&str>) -> Result<Option<String>, BadUsage> {
     let Some(typed) = typed else {
         return Ok(None);
     };

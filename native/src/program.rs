@@ -19,6 +19,7 @@ use crate::hub::plan::Variant;
 use crate::hub::settings::Settings;
 use crate::interrupt::{self, Stop};
 use crate::job::{Job, Terminals};
+use crate::live::{self, LiveJob};
 use crate::load::{ModelFiles, Numbers};
 use crate::memory::{Fit, Memory, Needs, compare};
 use crate::options::BadUsage;
@@ -38,15 +39,22 @@ pub fn start(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if said.use_stderr() { BAD_USAGE } else { 0 });
         }
     };
+    let terminals =
+        Terminals { stdout: std::io::stdout().is_terminal(), stderr: std::io::stderr().is_terminal() };
     let done = match cli.command {
         Some(Command::Align(typed)) => {
-            match typed.transcription().and_then(|args| Job::new(&args, terminals())) {
+            match typed.transcription().and_then(|args| Job::new(&args, terminals)) {
                 Ok(job) => align(&job, &typed.text),
                 Err(complaint) => return complain(complaint),
             }
         }
-        Some(command) => other(&command).map(|()| Outcome::Done),
-        None => match Job::new(&cli.args, terminals()) {
+        Some(Command::Live(args)) if args.list_devices => live::list_devices().and_then(print),
+        Some(Command::Live(args)) => match LiveJob::new(&args, terminals) {
+            Ok(job) => listen(&job),
+            Err(complaint) => return complain(complaint),
+        },
+        Some(command) => other(&command).and_then(print),
+        None => match Job::new(&cli.args, terminals) {
             Ok(job) => transcribe(&job),
             Err(complaint) => return complain(complaint),
         },
@@ -60,10 +68,6 @@ pub fn start(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(SOME_FAILED)
         }
     }
-}
-
-fn terminals() -> Terminals {
-    Terminals { stdout: std::io::stdout().is_terminal(), stderr: std::io::stderr().is_terminal() }
 }
 
 fn complain(complaint: BadUsage) -> ExitCode {
@@ -93,12 +97,23 @@ fn transcribe(job: &Job) -> anyhow::Result<Outcome> {
 
 fn work<E: Engine>(job: &Job, load: impl FnOnce() -> anyhow::Result<E>) -> anyhow::Result<Outcome> {
     job.warnings.iter().for_each(messages::warning);
+    let stop = prepare(job)?;
+    run(job, load, &stop)
+}
+
+fn listen(job: &LiveJob) -> anyhow::Result<Outcome> {
+    let stop = prepare(&job.job)?;
+    live::run(job, || Ok(load_engine(&job.job)?.transcriber), &stop).map(|()| Outcome::Done)
+}
+
+/// Signals and threads.
+fn prepare(job: &Job) -> anyhow::Result<Stop> {
     let stop = Stop::default();
     stop.listen().context("could not listen for signals")?;
     // This thread works too: each product would otherwise wait for another thread to wake up.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(job.threads).use_current_thread();
     pool.build_global().context("could not start threads")?;
-    run(job, load, &stop)
+    Ok(stop)
 }
 
 fn load_engine(job: &Job) -> anyhow::Result<Loaded> {
@@ -136,7 +151,8 @@ fn find(job: &Job) -> anyhow::Result<PathBuf> {
     Ok(fetched.folder)
 }
 
-fn other(command: &Command) -> anyhow::Result<()> {
+/// What the other commands print.
+fn other(command: &Command) -> anyhow::Result<String> {
     let mut page = Vec::new();
     match command {
         // It has its own way above.
@@ -150,8 +166,13 @@ fn other(command: &Command) -> anyhow::Result<()> {
                 page.extend(format!("{code}\t{name}\n").into_bytes());
             }
         }
-        Command::Models { command } => page = command.run()?.into_bytes(),
+        Command::Live(_) => {} // needs more than a page
+        Command::Models { command } => return command.run(),
     }
-    output::to_stdout(&page).context("could not write to stdout")?;
-    Ok(())
+    Ok(String::from_utf8(page)?)
+}
+
+fn print(page: String) -> anyhow::Result<Outcome> {
+    output::to_stdout(page.as_bytes()).context("could not write to stdout")?;
+    Ok(Outcome::Done)
 }

@@ -14,6 +14,7 @@ mod guards;
 mod heap;
 mod integers;
 mod kernels;
+mod live;
 mod media;
 mod mel;
 mod memory;

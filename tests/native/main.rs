@@ -10,6 +10,7 @@ mod flags;
 mod formats;
 mod hub;
 mod input;
+mod live;
 mod memory;
 mod output;
 mod parity;

@@ -1,20 +1,23 @@
 // Speech to text in the browser and in Node: what people import. The network runs in a worker of its own; here are its
 // caller's side, and what is quick enough to be done at once.
 
-import init, { checkOptions, estimate as estimateOf, write } from "./candle_whisper_web.js";
+import init, { checkLiveOptions, checkOptions, estimate as estimateOf, write } from "./candle_whisper_web.js";
 import { Client } from "./client.js";
 import { CandleWhisperError, asError, check } from "./errors.js";
 import { hear, modelFile } from "./input.js";
+import { LiveTranscription } from "./live.js";
 import { LANGUAGES } from "./languages.js";
 import { KNOWN, filesOf } from "./models.js";
 import { compile, threads } from "./platform.js";
 import { isNode } from "./runtime.js";
 import { clear } from "./store.js";
 
-export { CandleWhisperError };
+export { CandleWhisperError, LiveTranscription };
 /** @typedef {import("./types.js").TranscribeOptions} TranscribeOptions */
 /** @typedef {import("./types.js").VadOptions} VadOptions */
 /** @typedef {import("./types.js").TranscribeEvent} TranscribeEvent */
+/** @typedef {import("./types.js").LiveOptions} LiveOptions */
+/** @typedef {import("./types.js").LiveEvent} LiveEvent */
 /** @typedef {import("./types.js").Transcript} Transcript */
 /** @typedef {import("./types.js").Segment} Segment */
 /** @typedef {import("./types.js").Word} Word */
@@ -148,6 +151,19 @@ export class CandleWhisper {
       control.signal?.removeEventListener("abort", stop);
       if (!ended) stop();
     }
+  }
+
+  /**
+   * Writes down speech while it is spoken. Other transcriptions of this model wait until it has ended.
+   * @param {LiveOptions} [options]
+   * @param {{signal?: AbortSignal, onEvent?: (event: LiveEvent) => void}} [control] without `onEvent`, events come in a `for await`
+   */
+  live(options = {}, control = {}) {
+    check(control, ["signal", "onEvent"], "live");
+    check(options, null, "live");
+    const json = JSON.stringify(options);
+    quick(() => checkLiveOptions(json));
+    return new LiveTranscription(this.#client, json, control);
   }
 
   /**

@@ -51,6 +51,35 @@
  * @property {number} [speech_pad_ms] kept before and after speech; 400
  */
 
+/**
+ * How a live transcription listens and decodes; names are those of transcribe.
+ * @typedef {object} LiveOptions
+ * @property {"transcribe" | "translate"} [task]
+ * @property {string | null} [language] code or English name; heard in the first two seconds of speech if not given
+ * @property {string | null} [initial_prompt]
+ * @property {number | null} [beam_size] greedy if not given
+ * @property {number[]} [temperatures] where speech ends all of them are tried, before that the first
+ * @property {number | null} [compression_ratio_threshold]
+ * @property {number | null} [logprob_threshold]
+ * @property {number | null} [no_speech_threshold]
+ * @property {number} [seed]
+ * @property {number} [min_chunk_s] seconds of new audio between two decodings, more where decoding takes long; 1
+ * @property {VadOptions} [vad] after `min_silence_duration_ms` (700) all that was said is confirmed; without `max_speech_duration_s`
+ */
+
+/**
+ * What a live transcription tells, version 1 of the schema that the command line's `--json` has too; times are seconds. Fields and
+ * types may be added without another version: skip what you do not know. `confirmed` text follows what was confirmed before and
+ * stays; `tentative` text follows that, until the next event of these two. `latency` is from the end of a word to its confirmation.
+ * @typedef {{version: 1} & ({type: "ready", sample_rate: number}
+ *   | {type: "language", code: string, probability: number}
+ *   | {type: "tentative", time: number, text: string, words: Word[]}
+ *   | {type: "confirmed", time: number, latency: number, text: string, words: Word[]}
+ *   | {type: "silence", time: number, start: number}
+ *   | {type: "lag", time: number, behind: number, dropped: number}
+ *   | {type: "end", time: number, words: number, latency: {median: number, p90: number} | null})} LiveEvent
+ */
+
 /** @typedef {{word: string, start: number, end: number, probability: number}} Word */
 
 /**

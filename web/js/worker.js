@@ -19,6 +19,8 @@ let hasVad = false;
 let flag = null;
 /** The same, seen only between windows. */
 let stopped = 0;
+/** @type {{run: import("./candle_whisper_web.js").LiveRun, ended: boolean, wake: () => void} | null} a live transcription */
+let live = null;
 
 /** Bytes that a 32-bit module can have, with some room for what the estimate does not know. */
 const MOST = 4e9;
@@ -133,6 +135,42 @@ const OPERATIONS = {
     return loaded().align(text, window, options);
   },
 
+  /** Goes on until `liveEnd`; between two decodings what was pushed comes in. */
+  async live({ id, options }, tell) {
+    const run = loaded().live(options);
+    const mine = { run, ended: false, wake: () => {} };
+    live = mine;
+    const goOn = () => !isStopped(id);
+    const now = () => performance.now();
+    try {
+      for (;;) {
+        await turn();
+        if (isStopped(id)) throw aborted();
+        if (run.isReady()) run.step(goOn, now).forEach(tell);
+        else if (mine.ended) break;
+        else await new Promise((resolve) => (mine.wake = () => resolve(undefined)));
+      }
+      run.finish().forEach(tell);
+      return run.transcript();
+    } finally {
+      live = null;
+      run.free();
+    }
+  },
+
+  async livePush({ pieces, rate }) {
+    if (!live) throw new CandleWhisperError("aborted", "the live transcription has ended");
+    const behind = live.run.push(join(pieces), rate);
+    live.wake();
+    return behind;
+  },
+
+  async liveEnd() {
+    if (!live) return;
+    live.ended = true;
+    live.wake();
+  },
+
   async detect() {
     return loaded().detectLanguage(heard());
   },
@@ -233,6 +271,7 @@ const post = await answer(async (message) => {
   const { id, op } = message;
   if (op === "stop") {
     stopped = id;
+    live?.wake();
     return;
   }
   try {

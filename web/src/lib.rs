@@ -16,6 +16,7 @@ pub mod estimate;
 pub mod events;
 pub mod hash;
 pub mod helpers;
+pub mod live;
 pub mod model;
 pub mod options;
 pub mod source;
@@ -27,6 +28,7 @@ use candle_whisper_core::languages::LANGUAGES;
 use candle_whisper_core::vad::Vad;
 use candle_whisper_core::{Error, Event, TranscribeOptions, Transcriber, Transcription};
 use error::thrown;
+use live::LiveRun;
 
 /// A loaded network, and the transcription under way.
 #[wasm_bindgen]
@@ -137,6 +139,14 @@ impl Whisper {
         object(&serde_json::json!(aligned.map_err(|error| thrown(&error))?))
     }
 
+    /// Begins a live transcription; `options` is JSON, see [`live::parse`]. It needs [`Whisper::set_vad`].
+    ///
+    /// # Errors
+    /// If an option is unknown or can't be used.
+    pub fn live(&self, options: &str) -> Result<LiveRun, JsValue> {
+        LiveRun::new(&self.transcriber, options).map_err(|error| thrown(&error))
+    }
+
     /// `{language, probabilities}` of the first 30 s.
     ///
     /// # Errors
@@ -157,6 +167,15 @@ pub fn check_options(options: &str) -> Result<bool, JsValue> {
     let options = options::parse(options).map_err(|error| thrown(&error))?;
     options.validate().map_err(|error| thrown(&error))?;
     Ok(options.voice_activity().is_some() || options.snap_to_speech)
+}
+
+/// Checks options of a live transcription.
+///
+/// # Errors
+/// If an option is unknown or can't be used.
+#[wasm_bindgen(js_name = checkLiveOptions)]
+pub fn check_live_options(options: &str) -> Result<(), JsValue> {
+    live::parse(options).map(drop).map_err(|error| thrown(&error))
 }
 
 /// What a transcription of a model takes in bytes: `{bytes, terms}`; see [`estimate::of_json`].

@@ -8,9 +8,10 @@ const REFUSALS = { NotAllowedError: "microphone-refused", SecurityError: "microp
 /**
  * Starts to record.
  * @param {(level: number, seconds: number) => void} onLevel the loudest sample of a block, 0 to 1
+ * @param {(samples: Float32Array, rate: number) => void} [onSamples] each block
  * @returns {Promise<{stop(): Blob, lost: Promise<void>}>} `lost` is kept when the microphone goes away
  */
-export async function record(onLevel) {
+export async function record(onLevel, onSamples = () => {}) {
   const stream = await open();
   const context = new AudioContext();
   try {
@@ -27,6 +28,7 @@ export async function record(onLevel) {
   node.port.onmessage = ({ data }) => {
     blocks.push(data);
     length += data.length;
+    onSamples(data, context.sampleRate);
     onLevel(data.reduce((/** @type {number} */ most, /** @type {number} */ x) => Math.max(most, Math.abs(x)), 0), length / context.sampleRate);
   };
   context.createMediaStreamSource(stream).connect(node);

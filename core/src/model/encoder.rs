@@ -84,7 +84,7 @@ impl AudioEncoder {
         Ok(Self { conv1, conv2, positional_embedding, layers, ln_post: w.layer_norm(n, "layer_norm")? })
     }
 
-    /// mel: (n_audio, n_mels, N_FRAMES) -> (n_audio, n_audio_ctx, n_state)
+    /// mel: (n_audio, n_mels, n_frames), at most N_FRAMES -> (n_audio, ⌈n_frames / 2⌉, n_state); of N_FRAMES, n_audio_ctx
     ///
     /// # Errors
     /// If the shape does not fit or the device fails.
@@ -101,14 +101,14 @@ impl AudioEncoder {
     fn stem(&self, mel: &Tensor) -> Result<Tensor> {
         let x = mel.transpose(1, 2)?; // (n_audio, N_FRAMES, n_mels)
         let x = self.conv2.forward_gelu(&self.conv1.forward_gelu(&x)?)?.contiguous()?;
-        if x.dims()[1..] != *self.positional_embedding.dims() {
+        let (_, n_ctx, n_state) = x.dims3()?;
+        let (most, states) = self.positional_embedding.dims2()?;
+        if n_ctx > most || n_state != states {
             return Err(Error::Config(format!(
-                "the encoder has {:?} positions and states, the audio gave {:?}",
-                self.positional_embedding.dims(),
-                &x.dims()[1..]
+                "the encoder has {most} positions of {states} states, the audio gave {n_ctx} of {n_state}"
             )));
         }
-        Ok(x.broadcast_add(&self.positional_embedding)?)
+        Ok(x.broadcast_add(&self.positional_embedding.narrow(0, 0, n_ctx)?)?)
     }
 }
 

@@ -203,7 +203,8 @@ impl Transcriber {
         Ok(())
     }
 
-    pub(super) fn voice_activity(&self) -> Result<Vad> {
+    /// A network for voice activity that has heard nothing yet.
+    pub(crate) fn vad(&self) -> Result<Vad> {
         self.vad.as_deref().cloned().map_or_else(Vad::bundled, Ok)
     }
 
@@ -215,7 +216,7 @@ impl Transcriber {
         observer: &mut dyn Observer,
     ) -> Result<Option<Heard>> {
         let mut told = |n_samples| reading(observer, n_samples);
-        vad::listen(self.voice_activity()?, &mut *open()?, limits, &mut told)
+        vad::listen(self.vad()?, &mut *open()?, limits, &mut told)
     }
 
     /// Reads a recording to its end, so that windows of it can be heard.

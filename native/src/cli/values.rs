@@ -50,7 +50,7 @@ pub enum Formats {
     One(OutputFormat),
 }
 
-pub(super) fn formats() -> impl TypedValueParser<Value = Formats> {
+pub(crate) fn formats() -> impl TypedValueParser<Value = Formats> {
     let names = OutputFormat::ALL.map(OutputFormat::name);
     PossibleValuesParser::new(names.into_iter().chain(["all"])).map(|name| match name.parse() {
         Ok(format) => Formats::One(format),
@@ -62,7 +62,7 @@ pub(super) fn boolean() -> impl TypedValueParser<Value = bool> {
     PossibleValuesParser::new(["True", "False"]).map(|word| word.eq_ignore_ascii_case("true"))
 }
 
-pub(super) fn task() -> impl TypedValueParser<Value = Task> {
+pub(crate) fn task() -> impl TypedValueParser<Value = Task> {
     PossibleValuesParser::new(["transcribe", "translate"]).try_map(|word| {
         Ok::<_, Infallible>(match word.as_str() {
             "translate" => Task::Translate,

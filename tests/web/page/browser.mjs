@@ -22,8 +22,8 @@ export async function serve(options = {}) {
   return { url: `http://localhost:${http.address().port}/`, asked, close: () => new Promise((resolve) => (http.closeAllConnections(), http.close(resolve))) };
 }
 
-/** A browser with an empty profile and a microphone that beeps; without service workers unless asked. */
-export async function browse({ offline = false } = {}) {
+/** A browser with an empty profile and a microphone that beeps, or hears a WAV file; without service workers unless asked. */
+export async function browse({ offline = false, sound = "" } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "candle-whisper-"));
   const context = await chromium.launchPersistentContext(folder, {
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -31,7 +31,8 @@ export async function browse({ offline = false } = {}) {
     viewport: { width: 1280, height: 800 },
     acceptDownloads: true,
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-      "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream", "--mute-audio"],
+      "--disable-component-update", "--disable-sync", "--use-fake-device-for-media-stream", "--mute-audio",
+      ...(sound ? [`--use-file-for-fake-audio-capture=${sound}`, "--use-fake-ui-for-media-stream"] : [])],
   });
   if (!offline) await context.addInitScript(() => Object.defineProperty(navigator, "serviceWorker", { value: undefined }));
   return { context, close: async () => (await context.close(), await rm(folder, { recursive: true, force: true })) };

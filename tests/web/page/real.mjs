@@ -1,7 +1,10 @@
 // The page with the real library and the bundled model: `npm run real`, after web/build.sh.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import { JFK, browse, open, serve } from "./browser.mjs";
@@ -104,4 +107,28 @@ test("a_second_visit_needs_no_network", { timeout: PATIENCE }, async () => {
   const page = await open(browser.context, site.url, { patience: PATIENCE });
   await writes(page, "offline.flac");
   await page.close();
+});
+
+test("live_captions_appear_while_somebody_speaks_and_become_a_transcript", { timeout: PATIENCE }, async () => {
+  const folder = await mkdtemp(join(tmpdir(), "candle-whisper-"));
+  const sound = join(folder, "jfk.wav");
+  execFileSync("ffmpeg", ["-v", "error", "-i", JFK, "-ac", "1", "-ar", "48000", "-c:a", "pcm_s16le", sound]);
+  const hearing = await browse({ sound });
+  try {
+    const page = await open(hearing.context, site.url, { patience: PATIENCE });
+    const before = site.asked.length;
+    await page.click("#live");
+    // The clip comes again and again; the second time it is known where it begins.
+    await page.waitForFunction(() => /ask.* what you can do/i.test(document.querySelector(".caption .confirmed")?.textContent), undefined, { timeout: 90_000 });
+    await page.getByRole("button", { name: "Stop, and keep the text" }).click();
+    await page.locator(".item[data-state=done]", { hasText: "Live" }).waitFor({ timeout: PATIENCE });
+    const text = (await page.locator(".segment p").allTextContents()).join(" ");
+    assert.match(text, /fellow Americans/i);
+    assert.ok((await page.locator(".w").count()) >= 15, "words have times");
+    assert.deepEqual(askedSince(before).filter((path) => !/worklet|silero/.test(path)), [], "the sound stays here");
+    assert.deepEqual(page.complaints, []);
+  } finally {
+    await hearing.close();
+    await rm(folder, { recursive: true });
+  }
 });

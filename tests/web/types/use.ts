@@ -27,6 +27,17 @@ export async function use(file: File): Promise<string> {
   await CandleWhisper.load({ model: { config: "config.json" } });
   // @ts-expect-error weights are kept in one of three ways
   await CandleWhisper.load({ model: "base", keep: "f8" });
+  const live = whisper.live({ language: "en", vad: { min_silence_duration_ms: 500 } });
+  live.push(new Float32Array(480), 48_000);
+  for await (const event of live) {
+    event.version satisfies 1;
+    if (event.type === "confirmed") event.words.map(({ start }) => start - event.latency);
+    // @ts-expect-error only some events have a text
+    event.text;
+  }
+  transcript = await live.finish();
+  // @ts-expect-error samples are floats
+  live.push([0, 1]);
   const { language, probabilities } = await whisper.detectLanguage(file);
   const { bytes } = await CandleWhisper.estimate({ model: language, size: 75_500_000, seconds: probabilities.en });
   const codes: string[] = CandleWhisper.languages().map(([code]) => code);
