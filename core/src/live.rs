@@ -3,8 +3,7 @@
 //!
 //! A window grows from where speech began, and is decoded again with every second of new audio. What two decodings in a row
 //! agree on is confirmed (LocalAgreement-2; Macháček, Dabre, Bojar, arXiv 2307.14743) and from then on a prefix of the next one;
-//! a window that is long begins anew after a confirmed sentence. Where nobody speaks nothing is decoded, and where speech ends
-//! all of it is confirmed at once. The events are described in [`event`].
+//! a window that is long begins anew after a confirmed sentence. Where speech ends all of it is confirmed at once.
 
 use crate::audio::{N_SAMPLES, SAMPLE_RATE};
 use crate::error::{Error, Result};
@@ -27,9 +26,8 @@ use hypothesis::{Hypothesis, Scene, Spoken};
 use listen::{Heard, Listener};
 use written::Written;
 
-/// Samples that may wait to be heard; older ones are dropped.
+/// Samples that may wait to be heard, older ones are dropped; seconds that wait from which on it is said.
 const MOST_WAITING: usize = 2 * N_SAMPLES;
-/// Seconds that wait from which on it is said.
 const LAG: f64 = 5.0;
 /// Seconds of speech that a language is detected in.
 const LANGUAGE: f64 = 2.0;

@@ -120,9 +120,7 @@ fn may_part(before: &str, after: &str, spaced: bool) -> bool {
     }
     let of_a_word = |c: char| c.is_ascii_alphanumeric() || "'-".contains(c);
     let below = |c: char| matches!(c, '\u{102b}'..='\u{103e}' | '\u{17b6}'..='\u{17d3}' | '\u{e30}'..='\u{e33}' | '\u{e45}');
-    !NOT_FIRST.contains(first)
-        && !NOT_LAST.contains(last)
-        && !is_mark(first)
-        && !below(first)
-        && !(of_a_word(last) && of_a_word(first))
+    let closed = NOT_FIRST.contains(first) || NOT_LAST.contains(last);
+    let in_a_word = is_mark(first) || below(first) || (of_a_word(last) && of_a_word(first));
+    !closed && !in_a_word
 }
