@@ -114,6 +114,12 @@ page_tests() {
   or_again node_test --test-concurrency=2 "$@"
 }
 
+# The microphone, which a plain build on Linux leaves out: that it compiles without a complaint.
+microphone_check() {
+  need libasound2-dev test -e /usr/include/alsa/asoundlib.h
+  cargo clippy --release --workspace --features candle-whisper/microphone --all-targets -- -D warnings
+}
+
 readme_command() {
   cargo run --release -- tests/data/jfk.flac | tee tests/.cache/jfk.out
   grep -qi 'ask not what your country can do for you' tests/.cache/jfk.out

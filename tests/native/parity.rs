@@ -1,6 +1,6 @@
 //! Token for token what openai/whisper says: every clip, every mode recorded, in f32. The clips of `tests/data` always;
-//! those of `../shared/data/dev` too where they are, as the samples that ffmpeg makes of them: with CANDLE_WHISPER_DEV_STEP=6
-//! every sixth, and with `tiny.en` the long recording in one mode.
+//! those of `../shared/data/dev` too where they are, as the samples that ffmpeg makes of them: with CANDLE_WHISPER_DEV_STEP=12
+//! every twelfth, and with `tiny.en` the long recording in one mode.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

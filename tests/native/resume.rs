@@ -138,7 +138,7 @@ fn a_line_that_was_not_written_to_its_end_is_cut_off() {
     let plan = r#"{"spoken":null,"extent":{"n_samples":16000,"maximum":0},"language":"en"}"#;
     let window = |seek: usize| {
         format!(
-            r#"{{"seek":{seek},"segments":[],"clip":0,"prompt_reset_since":0,"last_speech_timestamp":0,"tokens":[],"batches":null}}"#
+            r#"{{"seek":{seek},"segments":[],"clip":0,"prompt_reset_since":0,"last_speech_timestamp":0,"tokens":[],"batches":null,"left_out":[]}}"#
         )
     };
     let head = fs::read_to_string(&path).unwrap();

@@ -6,7 +6,7 @@ export const root = new URL("../../", import.meta.url);
 const reference = new URL("../shared/reference/dev.tiny.en.jsonl", root);
 
 /**
- * Greedy runs with word times, one a clip; with CANDLE_WHISPER_DEV_STEP=6 every sixth clip.
+ * Greedy runs with word times, one a clip; with CANDLE_WHISPER_DEV_STEP=12 every twelfth clip.
  * @returns {{id: string, text: string, tokens: number[][]}[]} none without ../shared
  */
 export function clips() {
