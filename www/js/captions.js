@@ -29,7 +29,7 @@ export class Captions {
   async open() {
     const whisper = await engine.get();
     const all = transcribeOptions(settings.values, whisper.info);
-    const options = Object.fromEntries(Object.entries(all).filter(([name]) => SHARED.includes(name)));
+    const options = Object.fromEntries(Object.entries(all).filter(([name, value]) => SHARED.includes(name) && value !== "auto-each"));
     this.#live = whisper.live(options, { onEvent: (/** @type {any} */ event) => this.#show(event) });
   }
 

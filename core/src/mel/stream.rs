@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{FLOOR, LogMel, Stretch, scale, stored};
-use crate::audio::{HOP_LENGTH, N_FRAMES};
+use crate::audio::{HOP_LENGTH, N_FFT, N_FRAMES};
 use crate::error::{Error, Result};
 use crate::recording::{Blocks, Open};
 
@@ -146,6 +146,11 @@ impl MelStream {
             }
         }
         Ok(out)
+    }
+
+    /// The first frame that can be heard without reading from the start.
+    pub fn kept(&self) -> usize {
+        if self.first == 0 { 0 } else { (self.first + N_FFT / 2).div_ceil(HOP_LENGTH) }
     }
 
     /// Samples, as far as there are any; none that was kept is given up.

@@ -145,7 +145,7 @@ impl Transcriber {
             ways.push((How::ShorterWindow, first, Window { segment_size, ..window }));
         }
         for (how, temperature, part) in ways {
-            let xa = if part == window { xa.clone() } else { self.encode(run.sound.windows(&[part])?, 1)? };
+            let xa = if part == window { xa.clone() } else { self.encode(run.sound.again(part)?, 1)? };
             let Some(result) = self.read(run, temperature, part, &xa, candidates.len(), observer)? else {
                 return Ok(false);
             };

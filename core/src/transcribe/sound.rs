@@ -57,6 +57,18 @@ impl Sound {
         Ok(all)
     }
 
+    /// The mel of a window that lies in one that was heard before; others of the same batch may still be asked for.
+    pub(super) fn again(&self, window: Window) -> Result<Vec<f32>> {
+        match self {
+            Self::Whole(mel, _) => Ok(mel.window(window.seek, window.segment_size)),
+            Self::Stream(stream) => {
+                let mut stream = lock(stream);
+                let kept = stream.kept();
+                stream.window(kept, window.seek, window.segment_size)
+            }
+        }
+    }
+
     /// The samples of a window that was heard before, as far as there are any.
     pub(super) fn samples(&self, window: Window) -> Result<Vec<f32>> {
         let range = window.seek * HOP_LENGTH..(window.seek + window.segment_size) * HOP_LENGTH;
