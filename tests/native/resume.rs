@@ -41,8 +41,9 @@ fn recording(folder: &Path) -> PathBuf {
     path
 }
 
+/// Nothing where a kill came before the folder was made.
 fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let entries = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap());
     let mut all: Vec<_> = entries
         .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
         .collect();
