@@ -110,6 +110,20 @@ fn a_text_that_goes_round_in_circles_is_read_again_without_what_came_before() {
 }
 
 #[test]
+fn a_window_that_is_taken_for_silence_while_somebody_speaks_is_read_once_more() {
+    let silent = Attempt { no_speech: 0.9, ..unsure(&[T0, HELLO, WORLD, T0 + 550]) };
+    let plain = sure(&[T0, AGAIN, T0 + 550]);
+    let (transcript, _) = run(&speech(), &[&[silent.clone(), plain]], TranscribeOptions::default());
+    assert_eq!(transcript.text, " again");
+    let readings = transcript.segments[0].readings.as_ref().unwrap();
+    assert_eq!((readings.kept, readings.tried[0].checks[..].contains(&Check::NoSpeech)), (1, true));
+
+    // If no reading is better, it is silence as before.
+    let (transcript, _) = run(&speech(), &[&[silent]], TranscribeOptions::default());
+    assert_eq!((transcript.text.as_str(), transcript.left_out.len()), ("", 1));
+}
+
+#[test]
 fn phrases_that_are_made_up_in_silence_are_known_by_their_language() {
     for (text, language, phantom) in [
         (" Thanks for watching!", "en", true),

@@ -55,7 +55,7 @@ impl Transcriber {
     ) -> Result<Option<Vec<Vec<DecodingResult>>>> {
         let seeks: Vec<usize> = windows.iter().map(|window| window.seek).collect();
         let (options, sound, listener) = (&run.options, &run.sound, &mut run.listener);
-        let mut is_vain = |i: usize| listener.hears_nobody(sound, windows[i]);
+        let mut is_vain = |i: usize| Ok(listener.hears(sound, windows[i])? == Some(false));
         fallback::all_readings(self.model(), &self.tokenizer, xa, options, &seeks, &mut is_vain, observer)
     }
 
@@ -79,9 +79,16 @@ impl Transcriber {
         let mut why = Why::Passed;
         let Some(last) = candidates.last_mut() else { return Ok(None) };
         let mut is_silence = fallback::is_silence(&run.options, &last.result);
-        if !is_silence && !last.checks.is_empty() && run.listener.hears_nobody(&run.sound, window)? {
-            last.checks.push(Check::VadSilence);
-            is_silence = true;
+        if !last.checks.is_empty() {
+            match run.listener.hears(&run.sound, window)? {
+                Some(false) => {
+                    last.checks.push(Check::VadSilence);
+                    is_silence = true;
+                }
+                // Improbable and taken for silence, but somebody speaks: it may be read better.
+                Some(true) => is_silence = false,
+                None => {}
+            }
         }
         if !is_silence && last.severe() > 0 {
             if !self.read_otherwise(run, &mut candidates, observer)? {

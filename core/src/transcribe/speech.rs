@@ -90,9 +90,9 @@ impl Listener {
         Ok(self.known.as_ref())
     }
 
-    /// Whether there is none in the whole window.
-    pub(super) fn hears_nobody(&mut self, sound: &Sound, window: Window) -> Result<bool> {
+    /// Whether there is some in the window, if that can be known.
+    pub(super) fn hears(&mut self, sound: &Sound, window: Window) -> Result<Option<bool>> {
         let (start, end) = (window.time_offset(), window.time_offset() + window.duration());
-        Ok(self.speech(sound, window)?.is_some_and(|speech| !speech.is_heard_in(start, end)))
+        Ok(self.speech(sound, window)?.map(|speech| speech.is_heard_in(start, end)))
     }
 }
