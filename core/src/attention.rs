@@ -79,6 +79,16 @@ pub struct CrossKeyValue {
 }
 
 impl CrossKeyValue {
+    /// k, v: (n_audio, n_audio_ctx, n_state)
+    pub fn new(k: Tensor, v: Tensor) -> Self {
+        Self { k, v }
+    }
+
+    /// Keys and values.
+    pub fn tensors(&self) -> (&Tensor, &Tensor) {
+        (&self.k, &self.v)
+    }
+
     /// Room for those of `n_audio` pieces of audio, in the memory of a CPU.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::audio::CHUNK_LENGTH;
 use crate::compression::compression_ratio;
@@ -245,7 +245,7 @@ impl<'a> DecodingTask<'a> {
         cache: &mut crate::kv_cache::KvCache,
     ) -> Result<(Vec<f32>, Vec<f64>)> {
         let n_tokens = self.initial_tokens.len();
-        let tokens = Tensor::from_vec(rows.concat(), (rows.len(), n_tokens), self.model.device())?;
+        let tokens = Tensor::from_vec(rows.concat(), (rows.len(), n_tokens), &Device::Cpu)?;
         let hidden = self.model.decode(&tokens, xa, cache)?; // (n_audio, n_tokens, n_state)
         let logits_at = |index: usize| -> Result<Vec<f32>> {
             let hidden = hidden.narrow(1, index, 1)?.squeeze(1)?.contiguous()?;
@@ -268,7 +268,7 @@ impl<'a> DecodingTask<'a> {
     ) -> Result<Vec<f32>> {
         let last: Vec<u32> = batch.tokens.iter().filter_map(|tokens| tokens.last().copied()).collect();
         let n_batch = last.len();
-        let tokens = Tensor::from_vec(last, (n_batch, 1), self.model.device())?;
+        let tokens = Tensor::from_vec(last, (n_batch, 1), &Device::Cpu)?;
         let hidden = self.model.decode(&tokens, xa, cache)?.squeeze(1)?;
         Ok(self.model.project(&hidden)?.flatten_all()?.to_vec1()?)
     }

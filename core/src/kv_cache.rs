@@ -57,6 +57,11 @@ impl KvCache {
         self.layers.iter().map(|l| bytes(&l.k) + bytes(&l.v)).sum()
     }
 
+    /// Tokens that a row has room for.
+    pub fn capacity(&self) -> usize {
+        self.layers.first().and_then(|layer| layer.k.dim(1).ok()).unwrap_or(0)
+    }
+
     /// The cache of a layer.
     pub fn layer(&self, index: usize) -> &LayerCache {
         &self.layers[index]
@@ -97,6 +102,11 @@ impl KvCache {
 }
 
 impl LayerCache {
+    /// Keys and values, each (n_batch, capacity, n_state).
+    pub fn tensors(&self) -> (&Tensor, &Tensor) {
+        (&self.k, &self.v)
+    }
+
     /// Writes new keys and values at `position` and gives all up to the last of them.
     ///
     /// k, v: (n_batch, n_new, n_state) -> (n_batch, position + n_new, n_state)

@@ -15,7 +15,7 @@ use crate::weights::{Matrices, Weights};
 
 mod encoder;
 
-pub use encoder::AudioEncoder;
+pub use encoder::{AudioEncoder, audio_positions};
 
 /// What decoding asks of a Whisper network.
 pub trait Model: Send + Sync {
@@ -82,6 +82,16 @@ impl AudioFeatures {
     /// Features without keys and values, for a [`Model`] that needs none.
     pub fn new(xa: Tensor) -> Self {
         Self { xa, layers: Arc::default(), audios: None }
+    }
+
+    /// Encoded audio with each decoder layer's keys and values of it.
+    pub fn with_layers(xa: Tensor, layers: Vec<CrossKeyValue>) -> Self {
+        Self { xa, layers: Arc::new(layers), audios: None }
+    }
+
+    /// A decoder layer's keys and values.
+    pub fn layer(&self, index: usize) -> &CrossKeyValue {
+        &self.layers[index]
     }
 
     /// The encoder's output. (n_audio, n_audio_ctx, n_state)
@@ -272,7 +282,8 @@ impl TextDecoder {
     ) -> Result<Tensor> {
         let (n_batch, n_new) = tokens.dims2()?;
         let position = cache.len();
-        let embedded = self.token_embedding.rows(&tokens.flatten_all()?)?.to_dtype(self.dtype)?;
+        let tokens = tokens.flatten_all()?.to_device(self.positional_embedding.device())?;
+        let embedded = self.token_embedding.rows(&tokens)?.to_dtype(self.dtype)?;
         let positions = self.positional_embedding.narrow(0, position, n_new)?;
         let mut x = embedded.reshape((n_batch, n_new, ()))?.broadcast_add(&positions)?;
         for (i, layer) in self.layers.iter().enumerate() {

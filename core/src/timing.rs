@@ -1,7 +1,7 @@
 //! When each word is said: the path that dynamic time warping finds through the cross-attention of the heads
 //! that follow the audio (openai/whisper, `whisper/timing.py`).
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::audio::{HOP_LENGTH, SAMPLE_RATE, TOKENS_PER_SECOND};
 use crate::error::Result;
@@ -160,7 +160,7 @@ pub(crate) fn token_times(
     tokens.extend(text_tokens);
     tokens.push(tokenizer.special().eot);
     let n_tokens = tokens.len();
-    let tokens = Tensor::from_vec(tokens, (1, n_tokens), model.device())?;
+    let tokens = Tensor::from_vec(tokens, (1, n_tokens), &Device::Cpu)?;
     let (hidden, scores) = model.cross_attention(&tokens, xa, model.alignment_heads())?;
 
     let probabilities = token_probabilities(model, tokenizer, &hidden, text_tokens, n_sot)?;

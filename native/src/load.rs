@@ -12,12 +12,14 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device};
 use candle_whisper_core::Transcriber;
 use candle_whisper_core::dims::{Head, ModelDimensions, alignment_heads};
-use candle_whisper_core::model::Whisper;
+use candle_whisper_core::model::Model;
 use candle_whisper_core::tokenizer::Tokenizer;
 use candle_whisper_core::weights::{Checkpoint, Format, Matrices, Weights};
 
 pub use files::{ModelFiles, SAFETENSORS};
 use mapped::map;
+
+use crate::device;
 
 /// What weights become in memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,21 +69,25 @@ pub fn load(path: &Path, device: &Device, numbers: Numbers) -> Result<Transcribe
 /// As [`load`].
 pub fn load_files(files: &ModelFiles, device: &Device, numbers: Numbers) -> Result<Transcriber> {
     let (model, tokenizer) = load_parts(files, device, numbers)?;
-    Ok(Transcriber::new(Arc::new(model), tokenizer)?)
+    Ok(Transcriber::new(model, tokenizer)?)
 }
 
 /// The network and its tokenizer apart, for those who put something between them.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_parts(files: &ModelFiles, device: &Device, numbers: Numbers) -> Result<(Whisper, Tokenizer)> {
+pub fn load_parts(
+    files: &ModelFiles,
+    device: &Device,
+    numbers: Numbers,
+) -> Result<(Arc<dyn Model>, Tokenizer)> {
     let Described { checkpoint, dims, alignment_heads } = describe(files)?;
     let checkpoint = Arc::new(checkpoint);
     let dtype = numbers.dtype.unwrap_or(DType::F32);
     let weights = Weights::from_checkpoint(checkpoint.clone(), dtype, device).with_matrices(numbers.matrices);
     // Before the weights: what reading a vocabulary takes is given back then.
     let tokenizer = tokenizer(files, &checkpoint, dims.n_vocab)?;
-    Ok((Whisper::load(dims, alignment_heads, &weights)?, tokenizer))
+    Ok((device::network(dims, alignment_heads, &weights)?, tokenizer))
 }
 
 /// Reads what describes a model, its weights mapped into memory.

@@ -59,7 +59,7 @@ fn all() -> Result<()> {
 fn one(shape: &str, dtype: &str, n_audio: usize, n_group: usize, baseline: u64) -> Result<()> {
     let dims = dims_of(shape).context("unknown shape")?;
     let dtype = if dtype == "f32" { DType::F32 } else { DType::F16 };
-    let gpu = Device::new_cuda(0)?;
+    let gpu = device::open(0).map_err(anyhow::Error::msg)?;
     let peak = Arc::new(AtomicU64::new(0));
     let done = Arc::new(AtomicBool::new(false));
     let watch = {

@@ -22,12 +22,12 @@ use crate::data::tests;
 const NUMERICALLY_EQUAL: [(&str, &str, &str, f32); 0] = [];
 
 /// A network that remembers what it encoded, so that the modes of one clip share the work.
-struct Remembering<M> {
-    inner: M,
+struct Remembering {
+    inner: Arc<dyn Model>,
     encoded: Mutex<HashMap<Vec<u32>, AudioFeatures>>,
 }
 
-impl<M: Model> Model for Remembering<M> {
+impl Model for Remembering {
     fn dims(&self) -> &ModelDimensions {
         self.inner.dims()
     }

@@ -1,6 +1,6 @@
 //! Which language is spoken: the network's guess after the start token, over language tokens alone.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::kernels;
@@ -31,7 +31,7 @@ pub fn detect_language(
         ));
     }
     let n_audio = xa.n_audio();
-    let tokens = Tensor::full(tokenizer.special().sot, (n_audio, 1), model.device())?;
+    let tokens = Tensor::full(tokenizer.special().sot, (n_audio, 1), &Device::Cpu)?;
     let mut cache = model.new_cache(n_audio, 1)?;
     let hidden = model.decode(&tokens, xa, &mut cache)?.squeeze(1)?;
     let logits: Vec<Vec<f32>> = model.project(&hidden)?.to_vec2()?;

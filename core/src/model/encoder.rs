@@ -75,12 +75,7 @@ impl AudioEncoder {
                 })
             })
             .collect::<Result<_>>()?;
-        // The table is always sinusoids, so files may leave it out.
-        let positional_embedding = if w.contains("embed_positions.weight") {
-            w.tensor(&[dims.n_audio_ctx, n], "embed_positions.weight")?
-        } else {
-            sinusoids(dims.n_audio_ctx, n)?.to_dtype(w.dtype())?.to_device(w.device())?
-        };
+        let positional_embedding = audio_positions(dims, w)?;
         Ok(Self { conv1, conv2, positional_embedding, layers, ln_post: w.layer_norm(n, "layer_norm")? })
     }
 
@@ -110,6 +105,18 @@ impl AudioEncoder {
         }
         Ok(x.broadcast_add(&self.positional_embedding.narrow(0, 0, n_ctx)?)?)
     }
+}
+
+/// The encoder's positions. w: the encoder's weights -> (n_audio_ctx, n_state)
+///
+/// # Errors
+/// If the tensor has another shape.
+pub fn audio_positions(dims: &ModelDimensions, w: &Weights) -> Result<Tensor> {
+    // The table is always sinusoids, so files may leave it out.
+    if w.contains("embed_positions.weight") {
+        return w.tensor(&[dims.n_audio_ctx, dims.n_state], "embed_positions.weight");
+    }
+    Ok(sinusoids(dims.n_audio_ctx, dims.n_state)?.to_dtype(w.dtype())?.to_device(w.device())?)
 }
 
 /// Sines, then cosines, of positions over wavelengths from 2π to 10000 · 2π. -> (length, channels)

@@ -15,11 +15,15 @@ use crate::memory::{Bytes, Memory};
 pub mod patience;
 
 #[cfg(feature = "cuda")]
-#[path = "cuda.rs"]
+#[path = "cuda/mod.rs"]
 mod cuda;
 #[cfg(not(feature = "cuda"))]
 #[path = "no_cuda.rs"]
 mod cuda;
+
+#[cfg(feature = "cuda")]
+pub use cuda::GpuWhisper;
+pub use cuda::network;
 
 /// A device as asked for: `auto`, `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -134,7 +138,7 @@ pub fn candidates(request: DeviceRequest) -> Result<Vec<Device>, String> {
 }
 
 /// Opens a CUDA device, or gives the one of this number that the process has open.
-fn open(number: usize) -> Result<Device, String> {
+pub fn open(number: usize) -> Result<Device, String> {
     static OPEN: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(device) = open.get(&number) {

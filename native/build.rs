@@ -1,0 +1,49 @@
+//! Compiles the kernels for GPUs, in a build with CUDA.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Machine code for these, and code that the driver translates for others.
+const ARCHITECTURES: [&str; 3] = [
+    "arch=compute_80,code=[sm_80,compute_80]",
+    "arch=compute_89,code=sm_89",
+    "arch=compute_90,code=[sm_90,compute_90]",
+];
+const FOLDER: &str = "src/device/cuda/kernels";
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={FOLDER}");
+    for variable in ["NVCC", "CUDA_HOME", "CUDA_PATH", "CUDA_ROOT"] {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
+    if env::var_os("CARGO_FEATURE_CUDA").is_none() {
+        return;
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("kernels.fatbin");
+    let mut nvcc = Command::new(nvcc());
+    nvcc.args(["-O3", "-std=c++17", "-fatbin"]);
+    for architecture in ARCHITECTURES {
+        nvcc.arg("-gencode").arg(architecture);
+    }
+    let source = Path::new(FOLDER).join("kernels.cu");
+    let done = nvcc.arg(&source).arg("-o").arg(&out).status();
+    match done {
+        Ok(status) if status.success() => {}
+        Ok(status) => panic!("{nvcc:?} failed ({status}); is the CUDA toolkit 12.3 or newer?"),
+        Err(error) => panic!("{nvcc:?}: {error}; set CUDA_HOME to where the CUDA toolkit is"),
+    }
+}
+
+/// The compiler where candle's build looks for it: NVCC, the toolkit's folder, the path.
+fn nvcc() -> PathBuf {
+    if let Some(nvcc) = env::var_os("NVCC") {
+        return nvcc.into();
+    }
+    let toolkit = ["CUDA_HOME", "CUDA_PATH", "CUDA_ROOT"].iter().filter_map(env::var_os);
+    let found = toolkit.map(|folder| Path::new(&folder).join("bin").join("nvcc")).find(|nvcc| nvcc.exists());
+    found.unwrap_or_else(|| {
+        ["/usr/local/cuda/bin/nvcc"].iter().map(PathBuf::from).find(|p| p.exists()).unwrap_or("nvcc".into())
+    })
+}

@@ -1,0 +1,230 @@
+//! Whisper on a GPU in 16 bits. The loop of decoding, its rules and everything else are those of the core: only the network
+//! is computed in another way.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use candle_core::{CudaDevice, DType, Device, Result as CandleResult, Tensor, bail};
+use candle_whisper_core::attention::CrossKeyValue;
+use candle_whisper_core::dims::{Head, ModelDimensions};
+use candle_whisper_core::kv_cache::KvCache;
+use candle_whisper_core::model::{AudioFeatures, Model};
+use candle_whisper_core::weights::{Matrices, Weights};
+use candle_whisper_core::{Error, Result};
+
+use super::arguments::{Linear, Row};
+use super::decoder::{Decoder, HEAD, Shape, State, Wanted, product};
+use super::encoder::Encoder;
+use super::launch::{Kernels, address};
+use super::weights::Network;
+
+/// The kernels' products of matrices are in the machine from this compute capability on.
+const OLDEST: (i32, i32) = (8, 0);
+/// The widest network whose layer norm a warp has in its registers.
+const WIDEST: usize = 1280;
+
+/// A network in the memory of a GPU.
+pub struct GpuWhisper {
+    dims: ModelDimensions,
+    alignment_heads: Vec<Head>,
+    network: Network,
+    kernels: Kernels,
+    dtype: DType,
+    device: Device,
+    gpu: CudaDevice,
+    state: Mutex<State>,
+}
+
+impl std::fmt::Debug for GpuWhisper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GpuWhisper").field("dims", &self.dims).finish_non_exhaustive()
+    }
+}
+
+impl GpuWhisper {
+    /// Whether the kernels can compute such a network; if not, candle's operations do.
+    pub fn can(dims: &ModelDimensions, weights: &Weights) -> bool {
+        let Ok(gpu) = weights.device().as_cuda_device() else { return false };
+        let capability = gpu.cuda_stream().context().compute_capability();
+        let n = dims.n_state;
+        matches!(weights.dtype(), DType::F16 | DType::BF16)
+            && weights.matrices() == Matrices::Floats
+            && capability.is_ok_and(|capability| capability >= OLDEST)
+            && n.is_multiple_of(128)
+            && n <= WIDEST
+            && n == HEAD * dims.n_text_head
+            && n == HEAD * dims.n_audio_head
+            && dims.n_mels.is_multiple_of(8)
+    }
+
+    /// Loads the network of these sizes.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape, or the device fails.
+    pub fn load(dims: ModelDimensions, alignment_heads: Vec<Head>, weights: &Weights) -> Result<Self> {
+        let (dtype, device) = (weights.dtype(), weights.device().clone());
+        let gpu = device.as_cuda_device()?.clone();
+        let kernels = Kernels::load(gpu.cuda_stream().context(), dtype)?;
+        let network = Network::load(&dims, weights)?;
+        let state = Mutex::new(State::new(&gpu, dims.n_state, dtype)?);
+        Ok(Self { dims, alignment_heads, network, kernels, dtype, device, gpu, state })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// tokens: (n_batch, n_new) -> (n_batch, n_new, n_state)
+    fn step(
+        &self,
+        tokens: &Tensor,
+        xa: &AudioFeatures,
+        cache: &mut KvCache,
+        wanted: &[Wanted],
+    ) -> CandleResult<Tensor> {
+        let (n_batch, n_new) = tokens.dims2()?;
+        let (n_audio, keys, _) = xa.tensor().dims3()?;
+        let tokens: Vec<u32> = tokens.flatten_all()?.to_vec1()?;
+        let capacity = cache.capacity();
+        let position = cache.len();
+        if position + n_new > capacity {
+            bail!("the cache has room for {capacity} tokens, not {}", position + n_new);
+        }
+        if n_audio == 0 || n_batch % n_audio != 0 {
+            bail!("{n_batch} rows can't look at {n_audio} pieces of audio");
+        }
+        let per = n_batch / n_audio;
+        let mut rows = Vec::with_capacity(tokens.len());
+        for (i, &token) in tokens.iter().enumerate() {
+            let (row, new) = (i / n_new, i % n_new);
+            if token as usize >= self.dims.n_vocab {
+                bail!("there is no token {token}");
+            }
+            rows.push(Row {
+                token: token as i32,
+                cache: (row * capacity) as i32,
+                position: (position + new) as i32,
+                audio: (row / per) as i32,
+            });
+        }
+        let mut caches = Vec::with_capacity(2 * self.dims.n_text_layer);
+        let mut audio = Vec::with_capacity(2 * self.dims.n_text_layer * n_audio);
+        for i in 0..self.dims.n_text_layer {
+            let (k, v) = cache.layer(i).tensors();
+            caches.extend([address(k)?, address(v)?]);
+            let (k, v) = xa.layer(i).tensors();
+            let one = (keys * self.dims.n_state * self.dtype.size_in_bytes()) as u64;
+            let (k, v) = (address(k)?, address(v)?);
+            audio.extend((0..n_audio as u64).flat_map(|i| [k + i * one, v + i * one]));
+        }
+        let hidden = self.room((n_batch, n_new, self.dims.n_state), self.dtype)?;
+        let shape = Shape { rows: rows.len(), per: per * n_new, new: n_new, keys };
+        let mut state = self.state();
+        let mut decoder = Decoder {
+            kernels: &self.kernels,
+            network: &self.network,
+            dtype: self.dtype,
+            gpu: &self.gpu,
+            state: &mut state,
+        };
+        decoder.run(&rows, shape, caches, audio, wanted, &hidden)?;
+        cache.advance(n_new);
+        Ok(hidden)
+    }
+
+    /// A tensor whose numbers are written before they are read.
+    fn room<S: Into<candle_core::Shape>>(&self, shape: S, dtype: DType) -> CandleResult<Tensor> {
+        // SAFETY: every caller has a kernel write all of it.
+        unsafe { Tensor::empty(shape, dtype, &self.device) }
+    }
+}
+
+impl Model for GpuWhisper {
+    fn dims(&self) -> &ModelDimensions {
+        &self.dims
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn alignment_heads(&self) -> &[Head] {
+        &self.alignment_heads
+    }
+
+    fn encode(&self, mel: &Tensor) -> Result<AudioFeatures> {
+        let mel = mel.to_device(&self.device)?.to_dtype(self.dtype)?.contiguous()?;
+        let (n_audio, n_mels, frames) = mel.dims3()?;
+        let n_ctx = frames.div_ceil(2);
+        if n_mels != self.dims.n_mels || n_ctx > self.dims.n_audio_ctx {
+            let (most, mels) = (self.dims.n_audio_ctx, self.dims.n_mels);
+            let wrong = format!("the encoder has {most} positions of {mels} mels, not {n_ctx} of {n_mels}");
+            return Err(Error::Config(wrong));
+        }
+        let stream = self.gpu.cuda_stream();
+        let blas = self.gpu.cublas_handle();
+        let encoder = Encoder {
+            kernels: &self.kernels,
+            stream: &stream,
+            blas: &blas,
+            network: &self.network,
+            dtype: self.dtype,
+            device: &self.device,
+            n_head: self.dims.n_audio_head,
+        };
+        let xa = encoder.forward(&mel)?;
+        let mut layers = Vec::with_capacity(self.network.decoder.len());
+        for cross in self.network.decoder.iter().filter_map(|block| block.cross.as_ref()) {
+            let shape = (n_audio, n_ctx, self.dims.n_state);
+            let (k, v) = (self.room(shape, self.dtype)?, self.room(shape, self.dtype)?);
+            encoder.product(&xa, &cross.key, &k, n_audio * n_ctx)?;
+            encoder.product(&xa, &cross.value.weight, &v, n_audio * n_ctx)?;
+            layers.push(CrossKeyValue::new(k, v));
+        }
+        Ok(AudioFeatures::with_layers(xa, layers))
+    }
+
+    fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache> {
+        Ok(KvCache::new(&self.dims, n_batch, capacity, self.dtype, &self.device)?)
+    }
+
+    fn decode(&self, tokens: &Tensor, xa: &AudioFeatures, cache: &mut KvCache) -> Result<Tensor> {
+        Ok(self.step(tokens, xa, cache, &[])?)
+    }
+
+    fn project(&self, hidden: &Tensor) -> Result<Tensor> {
+        let hidden = hidden.contiguous()?;
+        let (rows, n) = hidden.dims2()?;
+        let logits = self.room((rows, self.dims.n_vocab), DType::F32)?;
+        let args = Linear {
+            weight: address(&self.network.tokens)?,
+            x: address(&hidden)?,
+            out: address(&logits)?,
+            n_in: n as i32,
+            n_out: self.dims.n_vocab as i32,
+            rows: rows as i32,
+            ..Linear::default()
+        };
+        product(&self.kernels, &self.gpu.cuda_stream(), "floats", &args)?;
+        Ok(logits)
+    }
+
+    fn cross_attention(
+        &self,
+        tokens: &Tensor,
+        xa: &AudioFeatures,
+        heads: &[Head],
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        let (n_batch, n_tokens) = tokens.dims2()?;
+        let keys = xa.tensor().dim(1)?;
+        let mut wanted: Vec<Wanted> = Vec::with_capacity(heads.len());
+        for &(layer, head) in heads {
+            if layer >= self.dims.n_text_layer || head >= self.dims.n_text_head {
+                return Err(Error::Config(format!("there is no head {head} of layer {layer}")));
+            }
+            wanted.push((layer, head, self.room((n_batch, n_tokens, keys), DType::F32)?));
+        }
+        let mut cache = self.new_cache(n_batch, n_tokens)?;
+        let hidden = self.step(tokens, xa, &mut cache, &wanted)?;
+        Ok((hidden, wanted.into_iter().map(|(.., scores)| scores).collect()))
+    }
+}

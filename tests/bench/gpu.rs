@@ -1,0 +1,197 @@
+//! `cargo run --release --features candle-whisper/cuda --example gpu`: the kernels for GPUs against the network of the core on
+//! candle's operations, with random weights of a model's sizes, and what an encoded window and a decoded token take.
+//!
+//! `-- check SHAPE…` compares, `-- time SHAPE…` measures, medians with the middle half.
+#![allow(clippy::print_stdout, clippy::disallowed_methods)]
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use candle_whisper::device::{self, GpuWhisper};
+use candle_whisper_core::audio::N_FRAMES;
+use candle_whisper_core::dims::ModelDimensions;
+use candle_whisper_core::memory::dims_of;
+use candle_whisper_core::model::{Model, Whisper};
+use candle_whisper_core::weights::Weights;
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let gpu = device::open(0).map_err(anyhow::Error::msg)?;
+    let Some((mode, shapes)) = args.split_first() else { bail!("usage: gpu check|time SHAPE…") };
+    for shape in shapes {
+        let dims = dims_of(shape).context("unknown shape")?;
+        match mode.as_str() {
+            "check" => check(shape, &dims, &gpu)?,
+            "time" => time(shape, &dims, &gpu)?,
+            _ => bail!("check or time"),
+        }
+    }
+    Ok(())
+}
+
+/// Weights about as large as trained ones, in `dtype` on the GPU, of numbers that f16 has.
+fn weights(dims: &ModelDimensions, gpu: &Device) -> Result<HashMap<String, Tensor>> {
+    let mut all = HashMap::new();
+    let n = dims.n_state;
+    let mut put = |name: String, shape: &[usize], mean: f32, scale: f32| -> Result<()> {
+        all.insert(name, Tensor::randn(mean, scale, shape, gpu)?.to_dtype(DType::F16)?);
+        Ok(())
+    };
+    let linear = 1.0 / (n as f32).sqrt();
+    for (side, layers) in [("encoder", dims.n_audio_layer), ("decoder", dims.n_text_layer)] {
+        for i in 0..layers {
+            let at = format!("model.{side}.layers.{i}");
+            for attention in ["self_attn", "encoder_attn"] {
+                if side == "encoder" && attention == "encoder_attn" {
+                    continue;
+                }
+                for name in ["q_proj", "k_proj", "v_proj", "out_proj"] {
+                    put(format!("{at}.{attention}.{name}.weight"), &[n, n], 0.0, linear)?;
+                    if name != "k_proj" {
+                        put(format!("{at}.{attention}.{name}.bias"), &[n], 0.0, 0.1)?;
+                    }
+                }
+                put(format!("{at}.{attention}_layer_norm.weight"), &[n], 1.0, 0.2)?;
+                put(format!("{at}.{attention}_layer_norm.bias"), &[n], 0.0, 0.1)?;
+            }
+            put(format!("{at}.fc1.weight"), &[4 * n, n], 0.0, linear)?;
+            put(format!("{at}.fc1.bias"), &[4 * n], 0.0, 0.1)?;
+            put(format!("{at}.fc2.weight"), &[n, 4 * n], 0.0, linear / 2.0)?;
+            put(format!("{at}.fc2.bias"), &[n], 0.0, 0.1)?;
+            put(format!("{at}.final_layer_norm.weight"), &[n], 1.0, 0.2)?;
+            put(format!("{at}.final_layer_norm.bias"), &[n], 0.0, 0.1)?;
+        }
+        put(format!("model.{side}.layer_norm.weight"), &[n], 1.0, 0.2)?;
+        put(format!("model.{side}.layer_norm.bias"), &[n], 0.0, 0.1)?;
+    }
+    put("model.encoder.conv1.weight".into(), &[n, dims.n_mels, 3], 0.0, 0.05)?;
+    put("model.encoder.conv1.bias".into(), &[n], 0.0, 0.1)?;
+    put("model.encoder.conv2.weight".into(), &[n, n, 3], 0.0, linear / 1.7)?;
+    put("model.encoder.conv2.bias".into(), &[n], 0.0, 0.1)?;
+    put("model.encoder.embed_positions.weight".into(), &[dims.n_audio_ctx, n], 0.0, 0.5)?;
+    put("model.decoder.embed_tokens.weight".into(), &[dims.n_vocab, n], 0.0, linear)?;
+    put("model.decoder.embed_positions.weight".into(), &[dims.n_text_ctx, n], 0.0, 0.5)?;
+    Ok(all)
+}
+
+fn view(all: &HashMap<String, Tensor>, dtype: DType, gpu: &Device) -> Weights {
+    Weights::from_var_builder(VarBuilder::from_tensors(all.clone(), dtype, gpu))
+}
+
+/// Largest difference, and root mean square of difference and of the values. Both in f32 on the GPU
+fn difference(a: &Tensor, b: &Tensor) -> Result<(f32, f32, f32)> {
+    let (a, b) = (a.to_dtype(DType::F32)?.flatten_all()?, b.to_dtype(DType::F32)?.flatten_all()?);
+    let d = (&a - &b)?.abs()?;
+    let mean_square = |t: &Tensor| -> Result<f32> { Ok(t.sqr()?.mean_all()?.to_scalar::<f32>()?.sqrt()) };
+    Ok((d.max_all()?.to_scalar()?, mean_square(&d)?, mean_square(&b)?))
+}
+
+fn check(shape: &str, dims: &ModelDimensions, gpu: &Device) -> Result<()> {
+    let all = weights(dims, gpu)?;
+    let exact = Whisper::load(dims.clone(), Vec::new(), &view(&all, DType::F32, gpu))?;
+    for dtype in [DType::F16, DType::BF16] {
+        let ours = GpuWhisper::load(dims.clone(), Vec::new(), &view(&all, dtype, gpu))?;
+        let plain = Whisper::load(dims.clone(), Vec::new(), &view(&all, dtype, gpu))?;
+        let say = |what: &str, e: &Tensor, o: &Tensor, p: &Tensor| -> Result<()> {
+            let ((most, rms, size), (p_most, p_rms, _)) = (difference(o, e)?, difference(p, e)?);
+            println!(
+                "{shape} {} {what}: off by {rms:.5} (most {most:.4}) of {size:.3}; candle's operations {p_rms:.5} ({p_most:.4})",
+                dtype.as_str()
+            );
+            Ok(())
+        };
+        for (n_audio, n_group) in [(1, 1), (1, 5), (3, 2), (8, 1), (20, 1), (40, 1)] {
+            if n_audio > 8 && dtype == DType::BF16 {
+                continue;
+            }
+            let frames = if n_audio == 3 { 1001 } else { N_FRAMES };
+            let mel = Tensor::randn(0f32, 0.5, (n_audio, dims.n_mels, frames), gpu)?;
+            let (e, o, p) = (exact.encode(&mel)?, ours.encode(&mel)?, plain.encode(&mel)?);
+            say(&format!("encoder, {n_audio} windows"), e.tensor(), o.tensor(), p.tensor())?;
+            let rows = n_audio * n_group;
+            let mut caches =
+                [exact.new_cache(rows, 40)?, ours.new_cache(rows, 40)?, plain.new_cache(rows, 40)?];
+            for (step, n_new) in [5, 1, 1, 1].into_iter().enumerate() {
+                let ids = (0..rows * n_new).map(|i| ((i * 7919 + step * 104_729) % dims.n_vocab) as u32);
+                let tokens = Tensor::from_vec(ids.collect(), (rows, n_new), &Device::Cpu)?;
+                let mut logits = Vec::new();
+                let models: [(&dyn Model, _); 3] = [(&exact, &e), (&ours, &o), (&plain, &p)];
+                for ((model, xa), cache) in models.into_iter().zip(&mut caches) {
+                    let hidden = model.decode(&tokens, xa, cache)?.narrow(1, n_new - 1, 1)?;
+                    logits.push(model.project(&hidden.squeeze(1)?.contiguous()?)?);
+                }
+                if step == 0 || step == 3 {
+                    let what = format!("logits of {n_audio} x {n_group} rows, step {step}");
+                    say(&what, &logits[0], &logits[1], &logits[2])?;
+                }
+            }
+            if n_audio == 1 {
+                let tokens = Tensor::from_vec(
+                    (0..rows * 9).map(|i| i as u32 * 31).collect(),
+                    (rows, 9),
+                    &Device::Cpu,
+                )?;
+                let head = [(dims.n_text_layer - 1, dims.n_text_head - 1)];
+                let scores = |model: &dyn Model, xa| -> Result<Tensor> {
+                    Ok(model.cross_attention(&tokens, xa, &head)?.1.remove(0))
+                };
+                let (e, o, p) = (scores(&exact, &e)?, scores(&ours, &o)?, scores(&plain, &p)?);
+                say("scores of the last head", &e, &o, &p)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Median and the middle half of milliseconds.
+fn spread(mut times: Vec<f64>) -> String {
+    times.sort_by(f64::total_cmp);
+    let at = |part: usize| times[(times.len() - 1) * part / 4] * 1e3;
+    format!("{:.3} ({:.3} to {:.3})", at(2), at(1), at(3))
+}
+
+fn time(shape: &str, dims: &ModelDimensions, gpu: &Device) -> Result<()> {
+    let all = weights(dims, gpu)?;
+    let model = GpuWhisper::load(dims.clone(), Vec::new(), &view(&all, DType::F16, gpu))?;
+    drop(all);
+    for n_audio in [1, 8, 32] {
+        let mel = Tensor::randn(0f32, 0.5, (n_audio, dims.n_mels, N_FRAMES), gpu)?.to_dtype(DType::F16)?;
+        let mut encode = Vec::new();
+        for _ in 0..24 / n_audio.min(8) + 4 {
+            let start = Instant::now();
+            drop(model.encode(&mel)?);
+            gpu.synchronize()?;
+            encode.push(start.elapsed().as_secs_f64());
+        }
+        let xa = model.encode(&mel)?;
+        let mut cache = model.new_cache(n_audio, 228)?;
+        let tokens = |n: usize| Tensor::full(1000u32, (n_audio, n), &Device::Cpu);
+        model.decode(&tokens(4)?, &xa, &mut cache)?;
+        let step = tokens(1)?;
+        model.project(&model.decode(&step, &xa, &mut cache)?.squeeze(1)?)?;
+        gpu.synchronize()?;
+        // Steps one after the other without waiting, as the GPU sees them.
+        let start = Instant::now();
+        for _ in 0..100 {
+            model.project(&model.decode(&step, &xa, &mut cache)?.squeeze(1)?)?;
+        }
+        gpu.synchronize()?;
+        let together = start.elapsed().as_secs_f64() * 10.0;
+        let mut steps = Vec::new();
+        for _ in 0..100 {
+            let start = Instant::now();
+            model.project(&model.decode(&step, &xa, &mut cache)?.squeeze(1)?)?;
+            gpu.synchronize()?;
+            steps.push(start.elapsed().as_secs_f64());
+        }
+        println!(
+            "{shape}, {n_audio} windows: encoder {} ms; step and logits {together:.3} ms, each waited for {} ms",
+            spread(encode),
+            spread(steps)
+        );
+    }
+    Ok(())
+}
