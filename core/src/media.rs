@@ -5,7 +5,9 @@
 //! have decoders of their own. Nothing here opens a file, and no byte of one is trusted.
 
 mod aac;
+mod caf;
 mod codec;
+mod mkv;
 mod mp4;
 mod open;
 mod opus;
@@ -20,6 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::FormatReader;
 use symphonia::core::packet::Packet;
+use symphonia::core::units::Duration;
 
 use crate::audio::{Converter, Pcm, Waveform};
 use crate::error::{Error, Result};
@@ -66,6 +69,9 @@ pub struct MediaReader {
     complaint: Option<String>,
     any_decoded: bool,
     at_end: bool,
+    /// What the track's last packet has too much, and the packet after the current one, where that matters.
+    padding: u64,
+    following: Option<Packet>,
 }
 
 impl MediaReader {
@@ -95,7 +101,7 @@ impl MediaReader {
     }
 
     fn of(opened: Opened) -> Result<Self> {
-        let Opened { format, track, codec, edit, container } = opened;
+        let Opened { format, track, codec, edit, container, ends } = opened;
         let claimed = track.duration.zip(track.time_base).and_then(|(duration, base)| {
             let time = base.calc_duration(duration)?;
             Some(time.as_secs_f64())
@@ -104,6 +110,8 @@ impl MediaReader {
             Some(edit) => Trim::Seconds(edit.start, edit.duration),
             None => Trim::Frames(codec.delay(), None),
         };
+        // Of Opus, whose packets are trimmed here.
+        let padding = if codec.ignores_trim() { ends.of(track.id, opus::SAMPLE_RATE) } else { 0 };
         Ok(Self {
             format,
             track_id: track.id,
@@ -116,6 +124,8 @@ impl MediaReader {
             complaint: None,
             any_decoded: false,
             at_end: false,
+            padding,
+            following: None,
         })
     }
 
@@ -132,7 +142,7 @@ impl MediaReader {
     pub fn next_block(&mut self) -> Result<Option<&[f32]>> {
         self.block.clear();
         while self.block.is_empty() && !self.at_end {
-            match self.next_packet()? {
+            match self.trimmed_packet()? {
                 Some(packet) => self.take(&packet)?,
                 None => {
                     self.at_end = true;
@@ -164,6 +174,23 @@ impl MediaReader {
         let kept = self.trim.keep(n_frames, sample_rate, after);
         let interleaved = &interleaved[kept.start * channels..kept.end * channels];
         self.converter.push(interleaved, layout, sample_rate, rounding, &mut self.block)
+    }
+
+    /// The track's next packet; the last one says what it has too much.
+    fn trimmed_packet(&mut self) -> Result<Option<Packet>> {
+        if self.padding == 0 {
+            return self.next_packet();
+        }
+        let packet = match self.following.take() {
+            Some(packet) => Some(packet),
+            None => self.next_packet()?,
+        };
+        let Some(mut packet) = packet else { return Ok(None) };
+        self.following = self.next_packet()?;
+        if self.following.is_none() {
+            packet.trim_end = Duration::new(std::mem::take(&mut self.padding));
+        }
+        Ok(Some(packet))
     }
 
     /// The track's next packet; what ends a file early ends it here.

@@ -1,6 +1,7 @@
 //! Exactly what was typed. Flags have the names and defaults of openai/whisper's command line; what they mean is
 //! for [`crate::options`] and [`crate::job`].
 
+mod model;
 mod subtitles;
 mod vad;
 mod values;
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use candle_whisper_core::Task;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::device::{DeviceRequest, Precision};
+pub use model::ModelArgs;
 use subtitles::SubtitleArgs;
 use vad::VadArgs;
 use values::{APPEND, BOOL, PREPEND, boolean};
@@ -81,37 +82,9 @@ pub struct Args {
     #[arg(required = true, value_name = "AUDIO")]
     pub audio: Vec<PathBuf>,
 
-    /// Name of a model in --model_dir or shipped with this program; a model's folder or file: safetensors, GGUF,
-    /// whisper.cpp's ggml, faster-whisper's CTranslate2 or OpenAI's PyTorch; or a model of the Hugging Face hub, which is
-    /// fetched once: a name that `models list` shows or OWNER/NAME, with @REVISION if wanted
-    #[arg(long, default_value = crate::locate::BUNDLED, value_name = "NAME|PATH", help_heading = "Model")]
-    pub model: String,
-    /// Folder in which named models are looked for first, each in a folder of its name
-    #[arg(long = "model_dir", value_name = "FOLDER", help_heading = "Model")]
-    pub model_dir: Option<PathBuf>,
-    /// Folder for models of the hub, shared with Python's huggingface_hub; HF_HUB_CACHE or ~/.cache/huggingface/hub
-    /// unless given
-    #[arg(long = "cache_dir", value_name = "FOLDER", help_heading = "Model")]
-    pub cache_dir: Option<PathBuf>,
-    /// Where to compute: auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "Model")]
-    pub device: DeviceRequest,
-    /// Number format to compute in; auto is f32 on the CPU and f16 on CUDA. With quantised the large matrices stay
-    /// in the blocks of a quantised file, or become Q8_0, and integers are multiplied
-    #[arg(long, default_value = "auto", help_heading = "Model")]
-    pub dtype: Precision,
-    /// True is --dtype f16, False is --dtype f32; on the CPU f16 becomes f32
-    #[arg(long, value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Model")]
-    pub fp16: Option<bool>,
-    /// Threads to compute with on the CPU; 0 for one per core
-    #[arg(
-        long,
-        default_value = "0",
-        value_name = "N",
-        allow_negative_numbers = true,
-        help_heading = "Model"
-    )]
-    pub threads: Maybe<usize>,
+    /// The model, and what computes.
+    #[command(flatten)]
+    pub network: ModelArgs,
 
     /// Folder for the outputs, each named after its recording; `-` writes to stdout. With neither -o nor -f the
     /// plain text goes to stdout

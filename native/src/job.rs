@@ -9,7 +9,7 @@ use candle_whisper_core::writers::OutputFormat;
 use crate::cli::{Args, Formats, Maybe, Verbosity};
 use crate::device::{DeviceRequest, Precision};
 use crate::input::Input;
-use crate::locate::{self, Location};
+use crate::locate::Location;
 use crate::options::{BadUsage, subtitle_options, transcribe_options};
 use crate::output::{Outputs, Place};
 use crate::progress::{Lines, Show};
@@ -79,11 +79,11 @@ impl Job {
         outputs.check(&inputs)?;
         check_reading(args, &outputs.place)?;
         Ok(Self {
-            precision: precision(args)?,
-            model: locate::locate(&args.model, args.model_dir.as_deref())?,
-            cache_dir: args.cache_dir.clone(),
-            device: args.device,
-            threads: args.threads.0.unwrap_or(0),
+            precision: args.network.precision()?,
+            model: args.network.location()?,
+            cache_dir: args.network.cache_dir.clone(),
+            device: args.network.device,
+            threads: args.network.threads(),
             resume: args.resume,
             running_maximum: args.running_maximum,
             show: show(args.verbose, &outputs.place, terminals),
@@ -152,17 +152,6 @@ pub(crate) fn named_formats(items: &[Formats]) -> Vec<OutputFormat> {
         }
     }
     formats
-}
-
-fn precision(args: &Args) -> Result<Precision, BadUsage> {
-    let Some(fp16) = args.fp16 else {
-        return Ok(args.dtype);
-    };
-    let meant = if fp16 { Precision::F16 } else { Precision::F32 };
-    if args.dtype != Precision::Auto && args.dtype != meant {
-        return Err(BadUsage::new("`--fp16` and `--dtype` say different things"));
-    }
-    Ok(meant)
 }
 
 /// The reference prints segments to stdout, which is right as long as stdout carries nothing else.

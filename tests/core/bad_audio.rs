@@ -118,6 +118,7 @@ fn a_file_that_is_cut_gives_what_is_there() {
         "wav_adpcm_ms_16k.wav",
         "wav_rf64_8k.wav",
         "aiff_s16.aiff",
+        "caf_s16.caf",
         "flac_16k.flac",
         "ogg_flac.oga",
         "aac_adts.aac",
@@ -141,6 +142,32 @@ fn a_file_that_is_cut_gives_what_is_there() {
     let m4a = fixture("m4a_aac_lc.m4a");
     let error = decoded(&m4a[..m4a.len() / 2]).unwrap_err().to_string();
     assert!(error.contains("`moov`"), "{error}");
+}
+
+#[test]
+fn a_caf_whose_size_is_unknown_or_too_large_gives_what_is_there() {
+    let file = fixture("caf_s16.caf");
+    let whole = decoded(&file).unwrap();
+    let data = file.windows(4).position(|bytes| bytes == b"data").unwrap();
+    let claims = |size: i64, end: usize| {
+        let mut file = file[..end].to_vec();
+        file[data + 4..data + 12].copy_from_slice(&size.to_be_bytes());
+        decoded(&file)
+    };
+    assert!(claims(-1, file.len()).unwrap() == whole);
+    assert!(claims(i64::MAX, file.len()).unwrap() == whole);
+    // In the middle of a sample, of which there is nothing to be had.
+    let cut = claims(i64::MAX, data + 16 + 2001).unwrap();
+    assert!(cut.samples() == &whole.samples()[..1000]);
+    assert!(claims(-1, data + 16).unwrap().samples().is_empty());
+
+    // Packets of other sizes are found by a table, which is often written last.
+    let mut table = file[..data + 16 + 2000].to_vec();
+    let desc = table.windows(4).position(|bytes| bytes == b"desc").unwrap() + 12;
+    table[desc + 8..desc + 12].copy_from_slice(b"alac");
+    table[desc + 16..desc + 24].fill(0);
+    let error = decoded(&table).unwrap_err().to_string();
+    assert!(error.contains("`pakt`"), "{error}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn characters_cut_in_two_decode_as_in_the_reference() {
 #[test]
 fn words_are_the_references() {
     let golden = golden("tokenizer/words.json");
-    for (name, n_vocab) in VOCABULARIES {
+    for (name, n_vocab) in [("gpt2", 51864), ("multilingual", 51865), ("v3", 51866)] {
         let tokenizer = tokenizer(n_vocab);
         for case in golden["words"].as_array().unwrap().iter().filter(|c| c["vocabulary"] == name) {
             let language = case["language"].as_str().unwrap_or("en");

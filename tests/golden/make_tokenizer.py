@@ -30,6 +30,16 @@ SENTENCES = [
     "Tom & Jerry; \"A\" / 'B' = `C` ~ ^ | {D}", "supercalifragilisticexpialidocious antidisestablishmentarianism", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "ha" * 40,
 ]
 
+# Of languages that are written without spaces, beside what else comes among them.
+UNSPACED = {
+    "zh": ["\u4f60\u597d\uff0c\u4e16\u754c\uff01\u8fd9\u5e76\u4e0d\u662f\u544a\u522b\u3002", "\u4ed6\u7528 iPhone 15 \u770b\u300a\u9f8d\u9cf3\u914d\u300b", "\U00020bb7\u91ce\u5bb6 \u9f98"],
+    "ja": ["\u3053\u3093\u306b\u3061\u306f\u3001\u4e16\u754c\u3002\u300c\u30c6\u30b9\u30c8\u300d", "\u6771\u4eac\u30bf\u30ef\u30fc\u306f333\u30e1\u30fc\u30c8\u30eb OK\u3067\u3059\u306d\u266a", "\uff8a\uff9d\uff76\uff78\u3068\u8ae4\u85e9"],
+    "th": ["\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35\u0e0a\u0e32\u0e27\u0e42\u0e25\u0e01 \u0e01\u0e33\u0e25\u0e31\u0e07", "\u0e19\u0e49\u0e33\u0e41\u0e02\u0e47\u0e07\u0e40\u0e1b\u0e25\u0e48\u0e32\u0e46 20 \u0e1a\u0e32\u0e17 \u0e2f\u0e25\u0e2f", "\u0e09\u0e31\u0e19\u0e0a\u0e2d\u0e1a YouTube \u0e21\u0e32\u0e01!"],
+    "lo": ["\u0eaa\u0eb0\u0e9a\u0eb2\u0e8d\u0e94\u0eb5\u0e8a\u0eb2\u0ea7\u0ec2\u0ea5\u0e81", "\u0e82\u0ead\u0e9a\u0ec3\u0e88\u0eab\u0ebc\u0eb2\u0e8d\u0ec6 10 \u0e81\u0eb5\u0e9a", "\u0e99\u0ec9\u0eb3 (Mekong) \u0ec1\u0ea1\u0ec8\u0e99"],
+    "my": ["\u1019\u103c\u1014\u103a\u1019\u102c\u1005\u102c \u1005\u1000\u102c\u1038\u1015\u103c\u1031\u102c\u101e\u100a\u103a\u104b", "\u1000\u103b\u103d\u1014\u103a\u102f\u1015\u103a \u1041\u1042 \u1014\u102c\u101b\u102e\u104a", "Facebook \u1000\u102d\u102f \u101e\u102f\u1036\u1038\u1010\u101a\u103a"],
+    "yue": ["\u4f62\u54cb\u55ba\u908a\u5ea6\u5440\uff1f", "\u6211\u54ad\u4fc2\u53bb\u98f2 coffee \u55ce", "\u5622\u5622\u98df\u5497 3 \u7897\u4eab\U000267a0"],
+}
+
 
 def write(name, value):
     """One item a line, so that a change can be read."""
@@ -95,7 +105,32 @@ def words():
             tokens = t.encode(text) + [t.eot]
             split, split_tokens = t.split_to_word_tokens(tokens)
             items.append({"vocabulary": "multilingual", "language": language, "tokens": tokens, "words": split, "word_tokens": split_tokens})
+    items += unspaced()
     return {"versions": openai_model.versions(), "words": items}
+
+
+def unspaced():
+    """Languages without spaces: whole, and with tokens that begin or end inside a character, timestamps and a character cut among them."""
+    items, refused = [], 0
+    for language, sentences in UNSPACED.items():
+        t = vocabulary("multilingual", language=language, num_languages=100)
+        whole = [t.encode(sentence) for sentence in sentences]
+        b = t.timestamp_begin
+        runs = [[*tokens, t.eot] for tokens in (*whole, t.encode(" " + " ".join(sentences)), [b, *whole[0], b + 100, b + 100, *whole[1]])]
+        for tokens in whole:
+            cut = [i for i in range(1, len(tokens)) if "\ufffd" in t.decode(tokens[:i])]
+            for i in cut[:2] + cut[-1:]:
+                runs += [tokens[:i], [*tokens[:i], t.eot]]
+            runs += [[*tokens[i:], t.eot] for i in cut[:1]] + [[*tokens[:i], *tokens[i + 1:], t.eot] for i in cut[1:2]]
+        for tokens in runs:
+            try:
+                split, split_tokens = t.split_to_word_tokens(tokens)
+            except IndexError:
+                refused += 1
+                continue
+            items.append({"vocabulary": "v3", "language": language, "tokens": tokens, "words": split, "word_tokens": split_tokens})
+    print(f"{len(items)} runs without spaces; {refused} that the reference can't split")
+    return items
 
 
 def specials():

@@ -78,6 +78,8 @@ fn what_live_cannot_do_is_said_with_its_remedy() {
     assert!(code == Some(2) && words.contains("`--min_chunk` must be 0.1 to 10"), "{words}");
     let (code, words) = said(&["-o", "-", "-"]);
     assert!(code == Some(2) && words.contains("stdout has the captions"), "{words}");
+    let (code, words) = said(&["--fp16", "True", "--dtype", "f32", "-"]);
+    assert!(code == Some(2) && words.contains("`--fp16` and `--dtype` say different things"), "{words}");
     let (code, words) = said(&["talk.wav"]);
     assert!(code == Some(1) && words.contains("is a recording, not raw samples"), "{words}");
     if cfg!(all(target_os = "linux", not(feature = "microphone"))) {

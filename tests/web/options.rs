@@ -1,6 +1,7 @@
 //! Options from JSON.
 
 use candle_whisper_core::vad::VadOptions;
+use candle_whisper_core::writers::SubtitleOptions;
 use candle_whisper_core::{Task, TranscribeOptions};
 use candle_whisper_web::options::parse;
 
@@ -50,4 +51,16 @@ fn an_option_that_is_unknown_has_no_effect_or_is_of_another_type_is_an_error_tha
     assert!(complaint(r#"{"prompt": "x"}"#).contains("`initial_prompt`"));
     assert!(complaint(r#"{"decode": {"temperature": 0.5}}"#).contains("give `temperature`"));
     assert!(complaint("[1]").contains("options"));
+}
+
+/// `json_full` is of a transcript that the page has as a whole.
+#[test]
+fn every_option_of_subtitles_is_in_the_packages_types_and_on_the_page_by_its_name() {
+    let page = include_str!("../../www/js/subtitles.js");
+    let types = include_str!("../../web/js/types.js");
+    let options = serde_json::to_value(SubtitleOptions::default()).unwrap();
+    for name in options.as_object().unwrap().keys().filter(|name| *name != "json_full") {
+        assert!(page.contains(&format!("name: \"{name}\"")), "{name}");
+        assert!(types.contains(&format!("[{name}]")), "{name}");
+    }
 }

@@ -5,6 +5,7 @@ import { count, stem } from "./format.js";
 import { problem } from "./messages.js";
 import { settings } from "./settings.js";
 import { state } from "./state.js";
+import { subtitleFields, subtitleOptions } from "./subtitles.js";
 
 /** @typedef {import("./state.js").Item} Item */
 
@@ -20,17 +21,11 @@ const FORMATS = [
   ["json", "Everything, as JSON", "toJson"],
 ];
 
-const SUBTITLES = /** @type {const} */ ([
-  ["max_line_width", "Letters a line"],
-  ["max_line_count", "Lines at once"],
-  ["max_words_per_line", "Words a line"],
-]);
-
 /** @param {Item} item @param {string} format @returns {Promise<string>} */
 async function write(item, format) {
   const method = FORMATS.find(([extension]) => extension === format)?.[2] ?? "toTxt";
   const whisper = await engine.get();
-  return whisper[method](item.transcript, ["srt", "vtt", "ass"].includes(format) ? settings.values.subtitles : {});
+  return whisper[method](item.transcript, subtitleOptions(format));
 }
 
 /** @param {Item} item @param {string} format */
@@ -60,16 +55,16 @@ export function chooseExport(item) {
   const written = state.items.filter((other) => other.transcript.segments.length);
   const all = h("input", { type: "checkbox", id: "export-all" });
   const trouble = h("p.note", { role: "alert" });
-  const lines = subtitleFields();
+  const cues = subtitleFields(written.some(({ transcript }) => transcript.segments.some((segment) => segment.words?.length)));
   const choice = FORMATS.map(([extension, words]) => h("label.check", {},
     h("input", {
       type: "radio", name: "format", value: extension, checked: extension === settings.values.format,
       onchange: () => {
         settings.set("format", extension);
-        lines.hidden = !["srt", "vtt"].includes(extension);
+        cues.show(extension);
       },
     }), h("span", {}, words, " ", h("span.note", {}, `.${extension}`))));
-  lines.hidden = !["srt", "vtt"].includes(settings.values.format);
+  cues.show(settings.values.format);
   const save = async () => {
     try {
       for (const one of all.checked ? written : [item]) await download(one, settings.values.format);
@@ -77,33 +72,17 @@ export function chooseExport(item) {
       say("Downloaded");
     } catch (error) {
       const { title, help, detail } = problem(error);
-      trouble.textContent = `${title}. ${help} (${detail})`;
+      // What does not fit here is one of these fields, and none of the settings.
+      trouble.textContent = /** @type {any} */ (error)?.code === "bad-option" ? `${title}: ${detail}` : `${title}. ${help} (${detail})`;
     }
   };
   dialog.replaceChildren(
     h("h2", { id: "export-title" }, "Export"),
-    h("fieldset.formats", {}, h("legend.unseen", {}, "Format"), choice), lines,
+    h("fieldset.formats", {}, h("legend.unseen", {}, "Format"), choice), cues.element,
     written.length > 1 && h("label.check", {}, all, h("span", {}, `All ${count(written.length, "recording")} at once`)) || "",
     trouble,
     h("div.row.end", {}, h("button", { type: "button", onclick: () => dialog.close() }, "Cancel"),
       h("button.primary", { type: "button", id: "download", onclick: save }, "Download")));
   dialog.showModal();
   $("input:checked", dialog)?.focus();
-}
-
-function subtitleFields() {
-  const keep = (/** @type {string} */ name, /** @type {any} */ value) => {
-    const { [name]: _, ...rest } = settings.values.subtitles;
-    settings.set("subtitles", value ? { ...rest, [name]: value } : rest);
-  };
-  const numbers = SUBTITLES.map(([name, label]) => {
-    const input = h("input", {
-      type: "number", id: `subtitle-${name}`, min: 1, step: 1, placeholder: "any", value: settings.values.subtitles[name] ?? "",
-      onchange: () => input.checkValidity() && keep(name, input.valueAsNumber || 0),
-    });
-    return h("div.field", {}, h("label", { htmlFor: input.id }, label), input);
-  });
-  const lit = h("input", { type: "checkbox", checked: Boolean(settings.values.subtitles.highlight_words), onchange: () => keep("highlight_words", lit.checked) });
-  return h("fieldset", {}, h("legend.note", {}, "These need times of words"), h("div.lines", {}, numbers),
-    h("label.check", {}, lit, h("span", {}, "Underline each word as it is said")));
 }

@@ -1,18 +1,6 @@
 // The options of a transcription: what can be set, its words, and what is passed on.
 
-/**
- * @typedef {object} Option
- * @property {string} name as openai/whisper calls it
- * @property {string} label
- * @property {string} help
- * @property {"number" | "text" | "check"} kind
- * @property {any} [value] the default; none means that the option is left out
- * @property {string} [hint] what stands in an empty field
- * @property {Record<string, number | string>} [limits]
- * @property {boolean} [wide]
- */
-
-/** @type {Option[]} */
+/** @type {import("./field.js").Option[]} */
 export const ADVANCED = [
   { name: "initial_prompt", label: "Words to expect", help: "Names, terms, or a style of writing: given to the model as if it had come before.", kind: "text", wide: true },
   { name: "carry_initial_prompt", label: "Keep expecting them", help: "Through the whole recording, not only its first half minute.", kind: "check", value: false, wide: true },
@@ -21,6 +9,7 @@ export const ADVANCED = [
   { name: "vad", label: "Skip silence (voice activity detection)", help: "Listens for speech first and writes only that; times stay. For long pauses, music or noise.", kind: "check", value: false, wide: true },
   { name: "batch", label: "Several windows at once", help: "Cut where speech pauses, each without the text before it. Quicker with the larger models; takes memory. Not together with “Only these parts” or “Skip made-up text”.", kind: "number", hint: "one after the other", limits: { min: 1, max: 256, step: 1 }, wide: true },
   { name: "guards", label: "Doubt what looks made up", help: "Passages that repeat themselves are read again in other ways, and words where nobody speaks are left out. Off: as openai/whisper does it.", kind: "check", value: true, wide: true },
+  { name: "snap_to_speech", label: "Fit words to the speech", help: "Words, and so subtitles, begin and end with speech that is heard, and do not reach into a pause. Needs times of words.", kind: "check", value: false, wide: true },
   { name: "beam_size", label: "Beams", help: "Ways followed at once. More is a little better, and slower.", kind: "number", hint: "1, the quickest", limits: { min: 1, max: 16, step: 1 } },
   { name: "patience", label: "Patience", help: "How long beams go on.", kind: "number", hint: "1", limits: { min: 0.1, max: 4, step: 0.1 } },
   { name: "best_of", label: "Best of", help: "Attempts to choose from when temperature is above 0.", kind: "number", hint: "1", limits: { min: 1, max: 16, step: 1 } },
@@ -59,7 +48,10 @@ export function transcribeOptions(chosen, info) {
   }
   if (temperature !== undefined || step !== undefined) options.temperature = temperatures(temperature ?? 0, step ?? 0.2);
   if (clips) options.clip_timestamps = clips.split(",").map(Number).filter(Number.isFinite);
-  if (!options.word_timestamps) delete options.hallucination_silence_threshold;
+  if (!options.word_timestamps) {
+    delete options.hallucination_silence_threshold;
+    delete options.snap_to_speech;
+  }
   if (!options.initial_prompt) delete options.carry_initial_prompt;
   return options;
 }

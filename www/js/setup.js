@@ -1,6 +1,7 @@
 // The form of settings: model, language and task in sight, the rest folded away.
 import { h } from "./dom.js";
 import { engine } from "./engine.js";
+import { field } from "./field.js";
 import { bytes, capital } from "./format.js";
 import { MODELS } from "./models.js";
 import { chooseModel } from "./models-view.js";
@@ -72,12 +73,13 @@ async function fillLanguages(select, english) {
 }
 
 function advanced() {
-  const grid = h("div.grid", {}, ADVANCED.map(field));
+  const fields = () => ADVANCED.map((option) => field(option, "advanced"));
+  const grid = h("div.grid", {}, fields());
   const reset = h("button.small", {
     type: "button",
     onclick: () => {
       settings.set("advanced", {});
-      grid.replaceChildren(...ADVANCED.map(field));
+      grid.replaceChildren(...fields());
     },
   }, "Back to the defaults");
   const details = h("details.advanced", {
@@ -85,25 +87,4 @@ function advanced() {
     ontoggle: () => details.open !== settings.values.advancedOpen && settings.set("advancedOpen", details.open),
   }, h("summary", {}, "Advanced"), grid, reset);
   return details;
-}
-
-/** @param {import("./options.js").Option} option */
-function field({ name, label, help, kind, value, hint, limits, wide }) {
-  const id = `option-${name}`;
-  const now = settings.values.advanced[name] ?? value;
-  const keep = (/** @type {any} */ to) => {
-    const { [name]: _, ...rest } = settings.values.advanced;
-    settings.set("advanced", to === value || to === "" || Number.isNaN(to) ? rest : { ...rest, [name]: to });
-  };
-  if (kind === "check") {
-    const box = h("input", { type: "checkbox", id, checked: now, onchange: () => keep(box.checked) });
-    return h(wide ? "label.check.wide" : "label.check", {}, box, h("span", {}, label, h("small", {}, help)));
-  }
-  const input = h("input", {
-    type: kind, id, value: now ?? "", placeholder: hint ?? (kind === "number" ? String(value) : " "), ...limits,
-    "aria-describedby": `${id}-help`, autocomplete: "off",
-    onchange: () => input.checkValidity() && keep(kind === "number" ? input.valueAsNumber : input.value.trim()),
-  });
-  return h(wide ? "div.field.wide" : "div.field", {},
-    h("label", { htmlFor: id }, label), input, h("small.note", { id: `${id}-help` }, help));
 }

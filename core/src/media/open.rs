@@ -11,10 +11,10 @@ use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
 use super::codec::{Codec, Container};
+use super::mkv::Ends;
 use super::mp4::{self, Edit};
-use super::sniff;
 use super::source::Source;
-use super::wav;
+use super::{caf, sniff, wav};
 use crate::error::{Error, Result};
 
 /// A file whose audio can be read.
@@ -24,6 +24,8 @@ pub(super) struct Opened {
     pub(super) codec: Codec,
     pub(super) edit: Option<Edit>,
     pub(super) container: Container,
+    /// What the tracks' last packets have too much.
+    pub(super) ends: Ends,
 }
 
 pub(super) fn open<S>(source: S, hint: Option<&str>, is_seekable: bool) -> Result<Opened>
@@ -50,6 +52,15 @@ where
             Some((front, hidden)) => source.show_in_front(&front, hidden),
         }
     }
+    // What passes by has no end that could be looked at.
+    let mut ends = Ends::default();
+    if is_seekable {
+        let shown = caf::read(&mut source)?;
+        if shown.end.is_some() {
+            source.show(shown.patches, shown.end);
+        }
+        ends = Ends::read(&mut source)?;
+    }
     let movie = mp4::Movie::read(&mut source)?;
     let format = match probe(source.again(is_seekable && !movie.is_cut)?, hint) {
         Ok(format) => format,
@@ -63,7 +74,7 @@ where
     };
     let (track, codec) = choose(&*format, container)?;
     let edit = movie.edits.into_iter().find(|edit| edit.track_id == track.id);
-    Ok(Opened { format, track, codec, edit, container })
+    Ok(Opened { format, track, codec, edit, container, ends })
 }
 
 fn probe<S>(source: Source<S>, hint: Option<&str>) -> Result<Box<dyn FormatReader>, Fault>

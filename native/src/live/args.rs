@@ -8,10 +8,8 @@ use candle_whisper_core::writers::{OutputFormat, SubtitleOptions};
 use candle_whisper_core::{Task, TranscribeOptions};
 
 use super::{LiveJob, SampleFormat, Show, Source, complaint, named};
-use crate::cli::{Formats, Maybe, formats, task};
-use crate::device::{DeviceRequest, Precision};
+use crate::cli::{Formats, Maybe, ModelArgs, formats, task};
 use crate::job::{Job, Terminals};
-use crate::locate;
 use crate::options::{BadUsage, language};
 use crate::output::{Outputs, Place};
 use crate::progress::{Lines, Show as Progress};
@@ -38,24 +36,9 @@ pub struct LiveArgs {
     #[arg(long = "list_devices", help_heading = "Sound")]
     pub list_devices: bool,
 
-    /// A model, as for the main command
-    #[arg(long, default_value = locate::BUNDLED, value_name = "NAME|PATH", help_heading = "Model")]
-    pub model: String,
-    /// Folder in which named models are looked for first
-    #[arg(long = "model_dir", value_name = "FOLDER", help_heading = "Model")]
-    pub model_dir: Option<PathBuf>,
-    /// Folder for models of the hub
-    #[arg(long = "cache_dir", value_name = "FOLDER", help_heading = "Model")]
-    pub cache_dir: Option<PathBuf>,
-    /// Where to compute: auto, cpu, cuda or cuda:N
-    #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "Model")]
-    pub device: DeviceRequest,
-    /// Number format to compute in
-    #[arg(long, default_value = "auto", help_heading = "Model")]
-    pub dtype: Precision,
-    /// Threads to compute with on the CPU; 0 for one per core
-    #[arg(long, default_value = "0", value_name = "N", help_heading = "Model")]
-    pub threads: Maybe<usize>,
+    /// The model, and what computes.
+    #[command(flatten)]
+    pub network: ModelArgs,
 
     /// Print each event as a line of JSON
     #[arg(long, help_heading = "Output")]
@@ -146,11 +129,11 @@ impl LiveJob {
                 resume: false,
                 running_maximum: false,
                 inputs,
-                model: locate::locate(&args.model, args.model_dir.as_deref())?,
-                cache_dir: args.cache_dir.clone(),
-                device: args.device,
-                precision: args.dtype,
-                threads: args.threads.0.unwrap_or(0),
+                model: args.network.location()?,
+                cache_dir: args.network.cache_dir.clone(),
+                device: args.network.device,
+                precision: args.network.precision()?,
+                threads: args.network.threads(),
                 // What memory is estimated by.
                 options: TranscribeOptions { word_timestamps: true, ..TranscribeOptions::default() },
                 outputs,

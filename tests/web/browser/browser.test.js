@@ -174,6 +174,36 @@ test("what hears speech is fetched when it is asked for, once", async (t) => {
   await page.close();
 });
 
+test("an edited phrase is aligned with its sound without encoding it again, and written as karaoke", async (t) => {
+  const site = await serve(plain, { isolated: true, t });
+  const page = await open(site.url);
+  const seen = await page.evaluate(async () => {
+    const { CandleWhisper } = await import("./pkg/candle-whisper.js");
+    const whisper = await CandleWhisper.load();
+    const file = await (await fetch("data/jfk.flac")).blob();
+    const times = [performance.now()];
+    const window = await whisper.window(file, { start: 0, end: 11 });
+    const texts = ["And so my fellow Americans, ask not", "And so my dear fellow citizens, ask not"];
+    const words = [];
+    for (const text of texts) {
+      words.push(await whisper.align(`${text} what your country can do for you, ask what you can do for your country.`, window));
+      times.push(performance.now());
+    }
+    const segment = { id: 0, seek: 0, start: 0, end: 11, text: words[1].map(({ word }) => word).join(""), tokens: [], temperature: 0, avg_logprob: 0,
+      compression_ratio: 1, no_speech_prob: 0, words: words[1] };
+    const ass = whisper.toAss({ text: segment.text, segments: [segment], language: "en" }, { break_at_phrases: true });
+    whisper.dispose();
+    return { words, first: times[1] - times[0], second: times[2] - times[1], ass };
+  });
+  console.log(`encoded and aligned in ${seen.first.toFixed(0)} ms, another text in ${seen.second.toFixed(0)} ms`);
+  assert.ok(seen.second < seen.first);
+  assert.deepEqual(seen.words.map((words) => words.length), [22, 23]);
+  const [last, again] = seen.words.map((words) => words.at(-1));
+  assert.ok(last.start > 9 && last.end <= 11 && Math.abs(again.start - last.start) < 0.1);
+  assert.match(seen.ass, /\{\\k\d+\}.*citizens/);
+  await page.close();
+});
+
 test("an AudioBuffer of another rate and several channels is heard", async (t) => {
   const site = await serve(plain, { t });
   const page = await open(site.url);

@@ -118,6 +118,47 @@ test("subtitles with word times are those of the native program, byte for byte",
     ["lrc", whisper.toLrc(transcript)], ["csv", whisper.toCsv(transcript)]]) {
     assert.equal(text, native("-f", format, "--word_timestamps", "True"), format);
   }
+  // As an editor makes them, and as karaoke.
+  const editors = { break_at_phrases: true, max_line_width: 24, max_chars_per_second: 15, min_cue_duration: 1, max_cue_duration: 4, min_cue_gap: 0.1 };
+  const flags = Object.entries(editors).flatMap(([name, value]) => [`--${name}`, value === true ? "True" : String(value)]);
+  const ass = whisper.toAss(transcript, editors);
+  assert.equal(ass, native("-f", "ass", "--word_timestamps", "True", ...flags));
+  assert.match(ass, /\{\\k\d+\}.*country/);
+  const timed = whisper.toVtt(transcript, { ...editors, timed_words: true });
+  assert.equal(timed, native("-f", "vtt", "--word_timestamps", "True", "--timed_words", "True", ...flags));
+  const error = { code: "bad-option", message: /`min_cue_duration` \(5\) is above/ };
+  assert.throws(() => whisper.toAss(transcript, { min_cue_duration: 5, max_cue_duration: 4 }), error);
+});
+
+test("a text is aligned with a window that was encoded once", async () => {
+  const timed = async (work) => {
+    const since = performance.now();
+    return [await work(), performance.now() - since];
+  };
+  const { transcript } = (await transcribed(jfk, { ...greedy, word_timestamps: true })).at(-1);
+  const stretch = { start: 0, end: 11, snap_to_speech: false };
+  const [window, encoding] = await timed(() => whisper.window(jfk, stretch));
+  const heard = transcript.segments.flatMap(({ words }) => words);
+  const [same, first] = await timed(() => whisper.align(transcript.text, window));
+  const spoken = (words) => words.map(({ word }) => word.trim());
+  assert.deepEqual(spoken(same), spoken(heard));
+  // Without the timestamp tokens beside it the attention is a little another one.
+  same.forEach(({ start }, i) => assert.ok(Math.abs(start - heard[i].start) <= 0.3, `${heard[i].word}: ${start} and ${heard[i].start}`));
+  const edited = transcript.text.replace("fellow Americans", "dear fellow citizens");
+  const [again, second] = await timed(() => whisper.align(edited, window));
+  console.log(`11 s: encoded in ${Math.round(encoding)} ms, aligned in ${Math.round(first)} ms, another text in ${Math.round(second)} ms`);
+  assert.ok(second < encoding + first, `${second} ms against ${encoding + first} ms`);
+  assert.equal(again.length, same.length + 1);
+  assert.ok(Math.abs(again.at(-1).end - same.at(-1).end) <= 0.1);
+  // What is kept of it is not used up.
+  assert.deepEqual(await whisper.align(transcript.text, window), same);
+
+  await assert.rejects(whisper.window(jfk, { start: 11, end: 12 }), { code: "bad-option" });
+  await assert.rejects(whisper.align("", window), { code: "bad-option" });
+  await assert.rejects(whisper.align("And so", window, { lang: "en" }), /unknown option `lang`/);
+  // Four are kept, each of them used before the first one again.
+  for (const start of [1, 2, 3, 4]) await whisper.window(jfk, { start, end: start + 2, snap_to_speech: start === 4 });
+  await assert.rejects(whisper.align("And so", window), { code: "bad-option", message: /kept no longer/ });
 });
 
 test("samples at 16 kHz and a file of them are heard alike", async () => {

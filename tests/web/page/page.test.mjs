@@ -262,6 +262,65 @@ describe("the transcript", () => {
     }
   });
 
+  test("subtitles_are_laid_out_as_was_chosen_and_each_format_gets_what_it_heeds", async () => {
+    const given = async (format) => {
+      await page.locator(`#export input[value=${format}]`).check();
+      const [download] = await Promise.all([page.waitForEvent("download"), page.click("#download")]);
+      return JSON.parse(/\{.*\}/.exec(await readFile(await download.path(), "utf8"))[0]);
+    };
+    const choose = async (options) => {
+      for (const [name, value] of Object.entries(options)) {
+        if (value === true) await page.check(`#subtitle-${name}`);
+        else await page.fill(`#subtitle-${name}`, String(value));
+      }
+      await page.locator("#subtitle-min_cue_gap").blur();
+    };
+    const layout = { break_at_phrases: true, max_line_width: 37, max_line_count: 1, max_chars_per_second: 17, min_cue_duration: 0.833, max_cue_duration: 7, min_cue_gap: 0.083 };
+    await page.keyboard.press("x");
+    assert.ok(await page.locator(".cues").isHidden(), "plain text has none");
+    await page.locator("#export input[value=vtt]").check();
+    await choose({ ...layout, highlight_words: true, timed_words: true });
+    assert.equal(await page.isChecked("#subtitle-highlight_words"), false, "not both");
+    assert.deepEqual(await given("vtt"), { ...layout, timed_words: true });
+    // They are there the next time; what a format does not heed is neither shown nor passed on.
+    await page.reload();
+    await page.getByText("Bring back").click();
+    await reach(page, "talk", "done");
+    await page.keyboard.press("x");
+    assert.equal(await page.inputValue("#subtitle-min_cue_duration"), "0.833");
+    assert.ok(await page.isChecked("#subtitle-timed_words"));
+    assert.deepEqual(await given("ass"), layout);
+    await page.keyboard.press("x");
+    assert.ok(await page.locator("#subtitle-highlight_words").isHidden());
+    assert.deepEqual(await given("srt"), layout);
+    await page.keyboard.press("x");
+    await choose({ min_cue_duration: 9 });
+    await page.click("#download");
+    await page.getByText("A setting does not fit: `min_cue_duration` (9) is above `max_cue_duration`").waitFor();
+    await choose({ ...Object.fromEntries(Object.keys(layout).map((name) => [name, ""])), break_at_phrases: true });
+    await page.uncheck("#subtitle-break_at_phrases");
+    assert.deepEqual(await given("srt"), {});
+  });
+
+  test("without_times_of_words_there_is_nothing_to_lay_out", async () => {
+    await page.uncheck("#words");
+    await page.getByRole("button", { name: "Remove talk.flac" }).click();
+    await put(page, "plain.flac");
+    await reach(page, "plain", "done");
+    await page.keyboard.press("x");
+    await page.locator("#export input[value=srt]").check();
+    await page.getByText("where words have times, which these have not").waitFor();
+    assert.ok(await page.locator("#subtitle-break_at_phrases").isDisabled());
+  });
+
+  test("a_phone_keeps_the_field_for_links_beside_the_recordings", async () => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false);
+    await page.fill("#url", `${site.url}example/jfk.flac`);
+    await page.click("#link button");
+    await reach(page, "jfk.flac", "done");
+  });
+
   test("all_recordings_download_at_once", async () => {
     await put(page, "other.flac");
     await reach(page, "other", "done");

@@ -40,12 +40,28 @@ test("the_bundled_model_writes_out_a_recording_and_asks_the_network_nothing", { 
   const before = site.asked.length;
   await writes(page, "kennedy.flac");
   assert.ok((await page.locator(".w").count()) >= 20, "words have times");
-  for (const format of ["txt", "srt", "vtt", "tsv", "csv", "lrc", "json"]) {
+  for (const format of ["txt", "srt", "vtt", "ass", "tsv", "csv", "lrc", "json"]) {
     await page.keyboard.press("x");
     await page.locator(`#export input[value=${format}]`).check();
     const [download] = await Promise.all([page.waitForEvent("download"), page.click("#download")]);
-    assert.match(await readFile(await download.path(), "utf8"), /fellow Americans/i);
+    const content = await readFile(await download.path(), "utf8");
+    assert.match(format === "ass" ? content.replace(/\{.*?\}/g, "") : content, /fellow Americans/i);
+    if (format === "ass") assert.match(content, /\{\\k\d+\}.*country/);
   }
+  // Words that are put right get the times of their sound: where the last one stands, nothing has moved.
+  const words = () => page.locator(".segment .w").evaluateAll((all) => all.map((word) => [word.textContent, Number(word.dataset.start)]));
+  const heard = await words();
+  const phrase = page.locator(".segment").first();
+  await phrase.locator(".edit").click();
+  const text = await page.locator("textarea").inputValue();
+  await page.locator("textarea").fill(text.replace("fellow Americans", "dear fellow citizens"));
+  await page.keyboard.press("Control+Enter");
+  const guessed = await words();
+  await page.waitForFunction((guess) => JSON.stringify([...document.querySelectorAll(".segment .w")].map((word) => [word.textContent, Number(word.dataset.start)])) !== guess,
+    JSON.stringify(guessed), { timeout: PATIENCE });
+  const aligned = await words();
+  assert.equal(aligned.length, heard.length + 1);
+  assert.ok(Math.abs(aligned.at(-1)[1] - heard.at(-1)[1]) < 0.3, `${aligned.at(-1)} and ${heard.at(-1)}`);
   assert.deepEqual(askedSince(before), []);
   assert.deepEqual(page.complaints, []);
   await page.close();

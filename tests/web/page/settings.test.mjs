@@ -75,6 +75,17 @@ test("silence_is_skipped_when_asked_and_not_together_with_parts", async () => {
   assert.match(await page.locator(".failure").textContent(), /A setting does not fit.*`vad` and `clip_timestamps`/);
 });
 
+test("words_are_fitted_to_the_speech_where_they_have_times", async () => {
+  await page.click(".advanced summary");
+  await page.getByLabel("Fit words to the speech").check();
+  await put(page, "talk.flac");
+  await reach(page, "talk", "done");
+  await page.uncheck("#words");
+  await put(page, "plain.flac");
+  await reach(page, "plain", "done");
+  assert.deepEqual((await calls("transcribe")).map(([, , options]) => options), [{ word_timestamps: true, snap_to_speech: true }, { word_timestamps: false }]);
+});
+
 test("several_windows_at_once_are_asked_for_and_not_together_with_parts", async () => {
   await page.click(".advanced summary");
   await page.getByLabel("Several windows at once").fill("3");

@@ -135,12 +135,15 @@ export class CandleWhisper {
   toTxt({ segments }) {
     return segments.map((segment) => `${segment.text.trim()}\n`).join("");
   }
-  toSrt({ segments }, options) {
+  toSrt({ segments }, options = {}) {
+    if (options.min_cue_duration > options.max_cue_duration) {
+      throw new CandleWhisperError("bad-option", `\`min_cue_duration\` (${options.min_cue_duration}) is above \`max_cue_duration\``);
+    }
     return segments.map((s, i) => `${i + 1}\n${s.start} --> ${s.end}\n${s.text.trim()}\n${JSON.stringify(options)}\n`).join("\n");
   }
-  toVtt = (transcript) => `WEBVTT\n\n${this.toTxt(transcript)}`;
+  toVtt = (transcript, options) => `WEBVTT\n\n${JSON.stringify(options)}\n${this.toTxt(transcript)}`;
   toTsv = (transcript) => `start\tend\ttext\n${this.toTxt(transcript)}`;
-  toAss = (transcript) => `[Events]\n${this.toTxt(transcript)}`;
+  toAss = (transcript, options) => `[Events]\n${JSON.stringify(options)}\n${this.toTxt(transcript)}`;
   toCsv = (transcript) => `start,end,text\n${this.toTxt(transcript)}`;
   toLrc = (transcript) => `[00:00.00]${this.toTxt(transcript)}`;
   toJson = (transcript) => JSON.stringify(transcript);
