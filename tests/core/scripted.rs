@@ -98,7 +98,7 @@ impl Model for Scripted {
     fn encode(&self, mel: &Tensor) -> Result<AudioFeatures> {
         assert_eq!(mel.dims(), [1, 80, 3000]);
         let mut state = self.state.lock().unwrap();
-        let xa = AudioFeatures::new(Tensor::full(state.window as f32, (1, 1, 1), &Device::Cpu)?);
+        let xa = AudioFeatures::new(&Tensor::full(state.window as f32, (1, 1, 1), &Device::Cpu)?)?;
         (state.window, state.attempt) = (state.window + 1, 0);
         Ok(xa)
     }
@@ -116,7 +116,7 @@ impl Model for Scripted {
             state.begin = n_new;
             state.prompts.push(tokens.to_vec2()?.swap_remove(0));
         }
-        let window = xa.tensor().flatten_all()?.to_vec1::<f32>()?[0];
+        let window = xa.tensor()?.flatten_all()?.to_vec1::<f32>()?[0];
         let first = cache.len();
         let hidden: Vec<f32> = (0..n_batch * n_new)
             .flat_map(|i| {

@@ -58,7 +58,7 @@ fn encoder_and_logits_are_the_references() {
     let index = golden("v3/index.json");
     let model = model(&index);
     let xa = model.encode(&mel(1)).unwrap();
-    let output: Vec<Vec<f32>> = xa.tensor().squeeze(0).unwrap().to_vec2().unwrap();
+    let output: Vec<Vec<f32>> = xa.tensor().unwrap().squeeze(0).unwrap().to_vec2().unwrap();
     let kept: Vec<f32> = output.into_iter().step_by(50).flatten().collect();
     assert_close(&kept, &golden_f32("v3/encoder.f32"), "encoder");
 
