@@ -38,21 +38,23 @@ impl SelfAttention {
         self.out.forward_add(&kernels::attention(&q, &k, &v, self.n_head, false)?, residual)
     }
 
-    /// Every position sees those in the cache, itself and those before it; keys and values are put in the cache
-    /// at `position`. What they see is added to `residual`. x, residual: (n_batch, n_new, n_state) -> the same
+    /// Every position sees those of its row in the cache, itself and those before it; keys and values are put in the cache
+    /// after the `lens[i]` tokens of each row `i`. What they see is added to `residual`.
+    /// x, residual: (n_batch, n_new, n_state) -> the same
     ///
     /// # Errors
-    /// If the cache is full or the device fails.
+    /// If the cache is full, rows of different lengths are given several tokens, or the device fails.
     pub fn forward_causal(
         &self,
         x: &Tensor,
         residual: Tensor,
         cache: &LayerCache,
-        position: usize,
+        lens: &[usize],
     ) -> Result<Tensor> {
         let (q, k, v) = self.project(x)?;
-        let (k, v) = cache.append(&k, &v, position)?;
-        self.out.forward_add(&kernels::attention(&q, &k, &v, self.n_head, true)?, residual)
+        cache.append(&k, &v, lens)?;
+        let seen = cache.seen(lens, x.dim(1)?);
+        self.out.forward_add(&kernels::attention_of(&q, &seen, self.n_head, true)?, residual)
     }
 
     fn project(&self, x: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {

@@ -41,11 +41,12 @@ pub trait Model: Send + Sync {
     /// If the device has no memory for it.
     fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache>;
 
-    /// tokens: (n_batch, n_new), placed after what is in `cache`; n_batch a multiple of n_audio
+    /// tokens: (n_batch, n_new), placed after what is in `cache`; n_batch a multiple of n_audio. Rows of different lengths are
+    /// given one token each
     /// -> hidden states, (n_batch, n_new, n_state)
     ///
     /// # Errors
-    /// If the shapes do not fit, the cache is full or the device fails.
+    /// If the shapes do not fit, the cache is full, rows of different lengths are given several tokens, or the device fails.
     fn decode(&self, tokens: &Tensor, xa: &AudioFeatures, cache: &mut KvCache) -> Result<Tensor>;
 
     /// hidden: (n_rows, n_state) -> f32 logits, (n_rows, n_vocab)
@@ -299,6 +300,16 @@ impl TextDecoder {
         })
     }
 
+    /// The embedding of the next `n_new` positions of each row. -> (n_new, n_state), or (n_batch, 1, n_state)
+    fn positions(&self, cache: &KvCache, n_new: usize) -> Result<Tensor> {
+        if let Some(position) = cache.common_len() {
+            return Ok(self.positional_embedding.narrow(0, position, n_new)?);
+        }
+        let at: Vec<u32> = cache.lens().iter().map(|&len| len as u32).collect();
+        let at = Tensor::new(at, self.positional_embedding.device())?;
+        Ok(self.positional_embedding.index_select(&at, 0)?.unsqueeze(1)?)
+    }
+
     /// tokens: (n_batch, n_new) -> (n_batch, n_new, n_state)
     fn forward(
         &self,
@@ -308,13 +319,11 @@ impl TextDecoder {
         visit: &mut CrossVisitor<'_>,
     ) -> Result<Tensor> {
         let (n_batch, n_new) = tokens.dims2()?;
-        let position = cache.len();
         let embedded = self.token_embedding.rows(&tokens.flatten_all()?)?.to_dtype(self.dtype)?;
-        let positions = self.positional_embedding.narrow(0, position, n_new)?;
-        let mut x = embedded.reshape((n_batch, n_new, ()))?.broadcast_add(&positions)?;
+        let mut x = embedded.reshape((n_batch, n_new, ()))?.broadcast_add(&self.positions(cache, n_new)?)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let y = norm(&layer.attn_ln, &x)?;
-            x = layer.attn.forward_causal(&y, x, cache.layer(i), position)?;
+            x = layer.attn.forward_causal(&y, x, cache.layer(i), cache.lens())?;
             let y = norm(&layer.cross_attn_ln, &x)?;
             visit(i, &layer.cross_attn, &y)?;
             x = layer.cross_attn.forward(&y, x, &xa.layer(i)?)?;

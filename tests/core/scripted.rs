@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use candle_whisper_core::dims::{Head, ModelDimensions};
 use candle_whisper_core::kv_cache::KvCache;
 use candle_whisper_core::model::{AudioFeatures, Model};
@@ -103,9 +103,9 @@ impl Model for Scripted {
         Ok(xa)
     }
 
-    fn new_cache(&self, _n_batch: usize, _capacity: usize) -> Result<KvCache> {
+    fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache> {
         self.state.lock().unwrap().attempt += 1;
-        Ok(KvCache::default())
+        Ok(KvCache::new(&self.dims, n_batch, capacity, DType::F32, &Device::Cpu)?)
     }
 
     /// Hidden states are (window, attempt, position after the prompt or -1 before it).
