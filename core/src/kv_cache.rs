@@ -101,13 +101,7 @@ impl KvCache {
         let len = self.len();
         for layer in &mut self.layers {
             for cached in [&mut layer.k, &mut layer.v] {
-                let (room, capacity, n_state) = cached.dims3()?;
-                if source_rows.len() > room {
-                    let shape = (source_rows.len(), capacity, n_state);
-                    let larger = Tensor::zeros(shape, cached.dtype(), cached.device())?;
-                    larger.slice_set(cached, 0, 0)?;
-                    *cached = larger;
-                }
+                make_room(cached, source_rows.len())?;
                 if len == 0 || changed.is_empty() {
                     continue;
                 }
@@ -127,11 +121,16 @@ impl KvCache {
     }
 
     /// Puts row `sources[i]` of another cache, just after its prompt, where row `rows[i]` is, or after the last row. What
-    /// was there is forgotten; of the other's rows only what is filled is copied.
+    /// was there is forgotten; of the other's rows only what is filled is copied. The cache grows if there is no room.
     ///
     /// # Errors
-    /// If there is no room, no such row, the caches are of different networks or the device fails.
+    /// If the other's rows are longer than this one's may be, there is no such row, the caches are of different networks or the device fails.
     pub fn put(&mut self, rows: &[usize], from: &Self, sources: &[usize]) -> Result<()> {
+        let most = rows.iter().map(|row| row + 1).max().unwrap_or(0);
+        for layer in &mut self.layers {
+            make_room(&mut layer.k, most)?;
+            make_room(&mut layer.v, most)?;
+        }
         for (&row, &source) in rows.iter().zip(sources) {
             let Some(&len) = from.lens.get(source) else {
                 bail!("the other cache has {} rows, none is number {source}", from.n_batch());
@@ -159,6 +158,17 @@ impl KvCache {
     pub fn clear(&mut self) {
         self.lens.clear();
     }
+}
+
+/// Rows for `most` at least.
+fn make_room(cached: &mut Tensor, most: usize) -> Result<()> {
+    let (room, capacity, n_state) = cached.dims3()?;
+    if most > room {
+        let larger = Tensor::zeros((most, capacity, n_state), cached.dtype(), cached.device())?;
+        larger.slice_set(cached, 0, 0)?;
+        *cached = larger;
+    }
+    Ok(())
 }
 
 /// Copies the filled part of each source before any of them is written to. changed: (row, source)

@@ -141,7 +141,8 @@ impl AudioFeatures {
     /// If there is no such piece.
     pub fn select(&self, which: &[usize]) -> Result<Self> {
         let piece = |&i: &usize| {
-            let missing = || Error::Options(format!("{} pieces of audio, none is number {i}", self.n_audio()));
+            let missing =
+                || Error::Options(format!("{} pieces of audio, none is number {i}", self.n_audio()));
             self.pieces.get(i).cloned().ok_or_else(missing)
         };
         Ok(Self { pieces: which.iter().map(piece).collect::<Result<_>>()? })

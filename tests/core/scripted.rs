@@ -104,7 +104,6 @@ impl Model for Scripted {
     }
 
     fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache> {
-        self.state.lock().unwrap().attempt += 1;
         Ok(KvCache::new(&self.dims, n_batch, capacity, DType::F32, &Device::Cpu)?)
     }
 
@@ -113,7 +112,7 @@ impl Model for Scripted {
         let mut state = self.state.lock().unwrap();
         let (n_batch, n_new) = tokens.dims2()?;
         if cache.is_empty() {
-            state.begin = n_new;
+            (state.begin, state.attempt) = (n_new, state.attempt + 1);
             state.prompts.push(tokens.to_vec2()?.swap_remove(0));
         }
         let window = xa.tensor()?.flatten_all()?.to_vec1::<f32>()?[0];

@@ -233,11 +233,7 @@ fn rows_of_different_lengths_are_rows_of_their_own() {
     step(&mut rows, &mut cache, 80);
 }
 
-fn put_too_much(
-    model: &Whisper,
-    xa: &AudioFeatures,
-    cache: &mut KvCache,
-) -> bool {
+fn put_too_much(model: &Whisper, xa: &AudioFeatures, cache: &mut KvCache) -> bool {
     let tokens = Tensor::zeros((3, 6), DType::U32, &Device::Cpu).unwrap();
     model.decode(&tokens, xa, cache).is_err()
 }

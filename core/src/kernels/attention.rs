@@ -357,9 +357,9 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize, causal: bool
 pub(crate) fn attention_of(q: &Tensor, seen: &[Seen<'_>], n_head: usize, causal: bool) -> Result<Tensor> {
     let rows = |x: &Tensor| x.stride().last() == Some(&1);
     let first = seen.first().map(|seen| seen.k.dtype());
-    let kept = seen.iter().all(|Seen { k, v, .. }| {
-        k.dtype() == v.dtype() && Some(k.dtype()) == first && rows(k) && rows(v)
-    });
+    let kept = seen
+        .iter()
+        .all(|Seen { k, v, .. }| k.dtype() == v.dtype() && Some(k.dtype()) == first && rows(k) && rows(v));
     let kept = kept && matches!(first, Some(DType::F32 | DType::F16));
     if q.device().is_cpu() && q.dtype() == DType::F32 && kept && rows(q) {
         return q.apply_op1_no_bwd(&Attention { n_head, causal, seen });
