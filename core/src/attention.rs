@@ -1,9 +1,9 @@
 //! Multi-head attention: over the sequence itself, and from text to audio.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use crate::error::Result as WhisperResult;
-use crate::kernels;
+use crate::kernels::{self, Seen};
 use crate::kv_cache::LayerCache;
 use crate::linear::Linear;
 use crate::weights::Weights;
@@ -38,21 +38,23 @@ impl SelfAttention {
         self.out.forward_add(&kernels::attention(&q, &k, &v, self.n_head, false)?, residual)
     }
 
-    /// Every position sees those in the cache, itself and those before it; keys and values are put in the cache
-    /// at `position`. What they see is added to `residual`. x, residual: (n_batch, n_new, n_state) -> the same
+    /// Every position sees those of its row in the cache, itself and those before it; keys and values are put in the cache
+    /// after the `lens[i]` tokens of each row `i`. What they see is added to `residual`.
+    /// x, residual: (n_batch, n_new, n_state) -> the same
     ///
     /// # Errors
-    /// If the cache is full or the device fails.
+    /// If the cache is full, rows of different lengths are given several tokens, or the device fails.
     pub fn forward_causal(
         &self,
         x: &Tensor,
         residual: Tensor,
         cache: &LayerCache,
-        position: usize,
+        lens: &[usize],
     ) -> Result<Tensor> {
         let (q, k, v) = self.project(x)?;
-        let (k, v) = cache.append(&k, &v, position)?;
-        self.out.forward_add(&kernels::attention(&q, &k, &v, self.n_head, true)?, residual)
+        cache.append(&k, &v, lens)?;
+        let seen = cache.seen(lens, x.dim(1)?);
+        self.out.forward_add(&kernels::attention_of(&q, &seen, self.n_head, true)?, residual)
     }
 
     fn project(&self, x: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
@@ -71,56 +73,45 @@ pub struct CrossAttention {
     n_head: usize,
 }
 
-/// A layer's keys and values of encoded audio, each (n_audio, n_audio_ctx, n_state).
+/// A layer's keys and values of one piece of encoded audio: number `index` of those that were encoded at once.
 #[derive(Debug, Clone)]
 pub struct CrossKeyValue {
     k: Tensor,
     v: Tensor,
+    index: usize,
 }
 
 impl CrossKeyValue {
-    /// k, v: (n_audio, n_audio_ctx, n_state)
-    pub fn new(k: Tensor, v: Tensor) -> Self {
-        Self { k, v }
-    }
-
-    /// Keys and values.
-    pub fn tensors(&self) -> (&Tensor, &Tensor) {
-        (&self.k, &self.v)
-    }
-
-    /// Room for those of `n_audio` pieces of audio, in the memory of a CPU.
+    /// Those of number `index`. k, v: (n_audio, n_audio_ctx, n_state)
     ///
     /// # Errors
-    /// If there is no memory for it.
-    pub fn zeros(n_audio: usize, n_audio_ctx: usize, n_state: usize, dtype: DType) -> Result<Self> {
-        let zeros = || Tensor::zeros((n_audio, n_audio_ctx, n_state), dtype, &Device::Cpu);
-        Ok(Self { k: zeros()?, v: zeros()? })
+    /// If the shapes differ, or there is no such number.
+    pub fn new(k: Tensor, v: Tensor, index: usize) -> Result<Self> {
+        let n_audio = k.dims3()?.0;
+        if k.dims() != v.dims() || index >= n_audio {
+            candle_core::bail!("keys {:?} and values {:?} of audio number {index}", k.shape(), v.shape());
+        }
+        Ok(Self { k, v, index })
     }
 
-    /// Puts those of one piece of audio where number `i` belongs.
+    /// Keys, as they lie there. -> (1, n_audio_ctx, n_state)
     ///
     /// # Errors
-    /// If the shapes differ.
-    pub fn put(&self, one: &Self, i: usize) -> Result<()> {
-        self.k.slice_set(&one.k, 0, i)?;
-        self.v.slice_set(&one.v, 0, i)
+    /// If the device fails.
+    pub fn k(&self) -> Result<Tensor> {
+        self.k.narrow(0, self.index, 1)
     }
 
-    /// The same numbers in another type.
+    /// Values, as they lie there. -> (1, n_audio_ctx, n_state)
     ///
     /// # Errors
-    /// If there is no memory for it.
-    pub fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        Ok(Self { k: self.k.to_dtype(dtype)?, v: self.v.to_dtype(dtype)? })
+    /// If the device fails.
+    pub fn v(&self) -> Result<Tensor> {
+        self.v.narrow(0, self.index, 1)
     }
 
-    /// Those of some pieces of audio, copied. audios: (n)
-    ///
-    /// # Errors
-    /// If there is no such piece, or the device fails.
-    pub fn select(&self, audios: &Tensor) -> Result<Self> {
-        Ok(Self { k: self.k.index_select(audios, 0)?, v: self.v.index_select(audios, 0)? })
+    fn seen(&self) -> Result<Seen<'_>> {
+        Ok(Seen { k: &self.k, v: &self.v, batch: self.index, len: self.k.dim(1)? })
     }
 }
 
@@ -143,30 +134,30 @@ impl CrossAttention {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn key_value(&self, xa: &Tensor) -> Result<CrossKeyValue> {
+    pub fn key_value(&self, xa: &Tensor, dtype: DType) -> Result<Vec<CrossKeyValue>> {
         let both = self.key_value.forward(xa)?;
         let n = both.dim(2)? / 2;
-        Ok(CrossKeyValue { k: both.narrow(2, 0, n)?.contiguous()?, v: both.narrow(2, n, n)?.contiguous()? })
+        // Of a view of another type a copy is made once.
+        let part = |first: usize| {
+            let part = both.narrow(2, first, n)?.to_dtype(dtype)?;
+            part.contiguous()
+        };
+        let (k, v) = (part(0)?, part(n)?);
+        (0..both.dim(0)?).map(|i| CrossKeyValue::new(k.clone(), v.clone(), i)).collect()
     }
 
-    /// Rows are given audio by audio; those of one audio share its keys and values as if they were more queries.
-    /// `audios` are the numbers of the pieces of audio, all of them if not given.
+    /// Rows are given piece by piece; those of one piece of audio share its keys and values as if they were more queries.
     ///
-    /// What they see is added to `residual`. x, residual: (n_batch, n_new, n_state), n_batch a multiple of n_audio
+    /// What they see is added to `residual`. x, residual: (n_batch, n_new, n_state), n_batch a multiple of the pieces
     /// -> the same
     ///
     /// # Errors
     /// If the shapes do not fit or the device fails.
-    pub fn forward(
-        &self,
-        x: &Tensor,
-        residual: Tensor,
-        audio: &CrossKeyValue,
-        audios: Option<&[usize]>,
-    ) -> Result<Tensor> {
+    pub fn forward(&self, x: &Tensor, residual: Tensor, audios: &[&CrossKeyValue]) -> Result<Tensor> {
         let dims = x.dims3()?;
-        let q = group(self.query.forward(x)?, audios.map_or(audio.k.dim(0)?, <[usize]>::len))?;
-        let y = kernels::attention_of(&q, &audio.k, &audio.v, self.n_head, false, audios)?;
+        let q = group(self.query.forward(x)?, audios.len())?;
+        let seen = audios.iter().map(|audio| audio.seen()).collect::<Result<Vec<_>>>()?;
+        let y = kernels::attention_of(&q, &seen, self.n_head, false)?;
         self.out.forward_add(&y.reshape(dims)?, residual)
     }
 
@@ -176,26 +167,14 @@ impl CrossAttention {
     ///
     /// # Errors
     /// If the shapes do not fit or the device fails.
-    pub fn scores(
-        &self,
-        x: &Tensor,
-        audio: &CrossKeyValue,
-        audios: Option<&[usize]>,
-        head: usize,
-    ) -> Result<Tensor> {
+    pub fn scores(&self, x: &Tensor, audios: &[&CrossKeyValue], head: usize) -> Result<Tensor> {
         let (n_batch, n_new, n_state) = x.dims3()?;
         let d = n_state / self.n_head;
-        let q = group(self.query.forward(x)?, audios.map_or(audio.k.dim(0)?, <[usize]>::len))?;
+        let q = group(self.query.forward(x)?, audios.len())?;
         let part = |t: &Tensor| t.narrow(2, head * d, d)?.contiguous()?.to_dtype(x.dtype());
         let q = (part(&q)? * (d as f64).powf(-0.5))?;
-        let k = match audios {
-            Some(audios) => {
-                let of = |&i: &usize| part(&audio.k.narrow(0, i, 1)?);
-                Tensor::cat(&audios.iter().map(of).collect::<Result<Vec<_>>>()?, 0)?
-            }
-            None => part(&audio.k)?,
-        };
-        let scores = q.matmul(&k.transpose(1, 2)?)?;
+        let keys = audios.iter().map(|audio| part(&audio.k()?)).collect::<Result<Vec<_>>>()?;
+        let scores = q.matmul(&Tensor::cat(&keys, 0)?.transpose(1, 2)?)?;
         scores.to_dtype(DType::F32)?.reshape((n_batch, n_new, ()))
     }
 }

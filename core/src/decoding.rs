@@ -1,24 +1,23 @@
 //! From encoded audio to the tokens of one window (openai/whisper, `whisper/decoding.py`).
 //!
-//! [`DecodingTask`] chooses its parts from the options, filters, a token decoder and a ranker, and then runs a
-//! loop that never changes. Rows of a batch are the candidates of each piece of audio, audio by audio.
+//! [`DecodingTask`] chooses its parts from the options, filters, a token decoder and a ranker; the loop over several windows
+//! (`places`) never changes.
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
-
-use candle_core::{Device, Tensor};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::audio::CHUNK_LENGTH;
 use crate::compression::compression_ratio;
 use crate::error::{Error, Result};
-use crate::kernels;
-use crate::model::{AudioFeatures, Model};
+use crate::model::{AudioFeatures, Model, Piece};
 use crate::options::DecodingOptions;
 use crate::tokenizer::Tokenizer;
 
 pub mod filters;
 mod language;
 mod options;
+pub(crate) mod places;
 mod ranker;
 pub mod repeats;
 pub mod samplers;
@@ -28,8 +27,9 @@ pub use language::{LanguageProbability, detect_language};
 pub use ranker::best_candidate;
 
 use filters::{ApplyTimestampRules, LogitFilter, SuppressBlank, SuppressTokens};
+use places::{Asker, Wanted};
 use repeats::{NoRepeatNgram, RepetitionPenalty};
-use samplers::{Batch, BeamSearchDecoder, Candidate, GreedyDecoder, Step, TokenDecoder};
+use samplers::{BeamSearchDecoder, Candidate, GreedyDecoder, TokenDecoder};
 
 /// The text of one window, with its scores.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,35 +50,19 @@ pub struct DecodingResult {
     pub compression_ratio: f64,
 }
 
-/// A part of a batch that is done leaves it when it is as large as one in so many.
-const LEAVING: usize = 4;
-
-/// What is still being decoded.
-struct Left<'x> {
-    /// Numbers of the pieces of audio.
-    audios: Vec<usize>,
-    xa: Cow<'x, AudioFeatures>,
-}
-
-impl Left<'_> {
-    fn keep(&self, which: &[usize]) -> Result<Self> {
-        let audios = which.iter().map(|&i| self.audios[i]).collect();
-        Ok(Self { audios, xa: Cow::Owned(self.xa.select(which)?) })
-    }
-}
-
 /// Told the leading candidate's sampled tokens after each step; `Break` gives the window up.
 pub type OnTokens<'a> = dyn FnMut(&[u32]) -> ControlFlow<()> + 'a;
 
-/// Decodes windows by one set of options.
+/// Decodes windows by one set of options. Clones share what it is made of.
+#[derive(Clone)]
 pub struct DecodingTask<'a> {
     model: &'a dyn Model,
     tokenizer: &'a Tokenizer,
-    options: &'a DecodingOptions,
+    options: Rc<DecodingOptions>,
     initial_tokens: Vec<u32>,
     sot_index: usize,
     sample_len: usize,
-    filters: Vec<Box<dyn LogitFilter + 'a>>,
+    filters: Rc<[Box<dyn LogitFilter + 'a>]>,
 }
 
 impl<'a> DecodingTask<'a> {
@@ -86,7 +70,7 @@ impl<'a> DecodingTask<'a> {
     ///
     /// # Errors
     /// If two options exclude each other, or one has a value that can't be used.
-    pub fn new(model: &'a dyn Model, tokenizer: &'a Tokenizer, options: &'a DecodingOptions) -> Result<Self> {
+    pub fn new(model: &'a dyn Model, tokenizer: &'a Tokenizer, options: &DecodingOptions) -> Result<Self> {
         options.validate()?;
         let sample_len = options.sample_len.unwrap_or(model.dims().n_text_ctx / 2);
         let initial_tokens = options::initial_tokens(model, tokenizer, options, sample_len)?;
@@ -122,6 +106,7 @@ impl<'a> DecodingTask<'a> {
             let limit = limit.map(|t| (t / precision).round_ties_even() as u32);
             filters.push(Box::new(ApplyTimestampRules::new(tokenizer, sample_begin, limit)));
         }
+        let (options, filters) = (Rc::new(options.clone()), filters.into());
         Ok(Self { model, tokenizer, options, initial_tokens, sot_index, sample_len, filters })
     }
 
@@ -139,138 +124,46 @@ impl<'a> DecodingTask<'a> {
         seeds: &[u64],
         on_tokens: &mut OnTokens<'_>,
     ) -> Result<Option<Vec<DecodingResult>>> {
-        let (mut rows, languages) = self.first_rows(xa)?;
-        let n_audio = rows.len();
+        let n_audio = xa.n_audio();
         if seeds.len() != n_audio {
             return Err(Error::Options(format!("{} seeds for {n_audio} pieces of audio", seeds.len())));
         }
-        let n_group = self.options.beam_size.or(self.options.best_of).unwrap_or(1);
+        let mut all = AtOnce { task: self, xa, seeds, on_tokens, asked: false, results: vec![None; n_audio] };
+        let flow = places::decode(self.model, n_audio, &mut all)?;
+        Ok(flow.is_continue().then(|| all.results.into_iter().flatten().collect()))
+    }
+
+    /// Candidates of each window.
+    fn n_group(&self) -> usize {
+        self.options.beam_size.or(self.options.best_of).unwrap_or(1)
+    }
+
+    /// Tokens that a row may come to have.
+    fn capacity(&self) -> usize {
+        (self.initial_tokens.len() + self.sample_len).min(self.model.dims().n_text_ctx)
+    }
+
+    /// What chooses a window's tokens.
+    fn decoder(&self, seed: u64) -> Box<dyn TokenDecoder> {
         let eot = self.tokenizer.special().eot;
-        let mut decoder: Box<dyn TokenDecoder> = match self.options.beam_size {
+        match self.options.beam_size {
             Some(beam_size) => Box::new(BeamSearchDecoder::new(beam_size, eot, self.options.patience)),
-            None => Box::new(GreedyDecoder::new(self.options.temperature, eot, seeds)),
-        };
-
-        let n_ctx = self.model.dims().n_text_ctx;
-        let sample_begin = self.initial_tokens.len();
-        let capacity = (sample_begin + self.sample_len).min(n_ctx);
-        let mut cache = self.model.new_cache(n_audio, capacity)?;
-        // The candidates of one piece of audio begin alike, so the prompt is run once for all of them.
-        let (mut logits, no_speech_probs) = self.first_logits(&rows, xa, &mut cache)?;
-        if n_group > 1 {
-            let source: Vec<usize> = (0..n_audio * n_group).map(|row| row / n_group).collect();
-            cache.reorder(&source)?;
-            rows = source.iter().map(|&row| rows[row].clone()).collect();
-            logits = source.iter().flat_map(|&row| self.row(&logits, row).to_vec()).collect();
+            None => Box::new(GreedyDecoder::new(self.options.temperature, eot, &[seed])),
         }
-        let mut batch = Batch::new(rows, n_group);
-        let mut left = Left { audios: (0..n_audio).collect(), xa: Cow::Borrowed(xa) };
-        let mut groups = vec![Vec::new(); n_audio];
-        for step in 0..self.sample_len {
-            if step > 0 {
-                logits = self.next_logits(&batch, &left.xa, &mut cache)?;
-            }
-            for (row, tokens) in logits.chunks_exact_mut(self.n_vocab()).zip(&batch.tokens) {
-                self.filters.iter().for_each(|filter| filter.apply(row, tokens));
-            }
-            let Step { mut source_rows, completed } = decoder.update(&mut batch, &logits, self.n_vocab());
-            if on_tokens(&batch.tokens[0][sample_begin..]).is_break() {
-                return Ok(None);
-            }
-            if completed || batch.tokens[0].len() > n_ctx {
-                break;
-            }
-            let (done, going): (Vec<usize>, Vec<usize>) =
-                (0..left.audios.len()).partition(|&audio| decoder.is_finished(&batch, audio));
-            for &i in &done {
-                let group = &mut groups[left.audios[i]];
-                if group.is_empty() {
-                    *group = decoder.candidates(&batch, i);
-                }
-            }
-            // Leaving costs a copy of the cache that the others need.
-            if !done.is_empty() && LEAVING * done.len() >= left.audios.len() {
-                let rows = going.iter().flat_map(|&audio| batch.rows(audio));
-                source_rows = Some(rows.map(|row| source_rows.as_ref().map_or(row, |s| s[row])).collect());
-                batch = batch.with(&going);
-                decoder.keep(&going);
-                left = left.keep(&going)?;
-            }
-            if let Some(source_rows) = source_rows {
-                cache.reorder(&source_rows)?;
-            }
-        }
-        for (&audio, candidates) in left.audios.iter().zip(decoder.finalize(&batch)) {
-            if groups[audio].is_empty() {
-                groups[audio] = candidates;
-            }
-        }
-        let audio = groups.into_iter().zip(languages).zip(no_speech_probs);
-        Ok(Some(audio.map(|((group, language), p)| self.result(group, language, p)).collect()))
     }
 
-    /// Each piece of audio's initial tokens and language.
-    fn first_rows(&self, xa: &AudioFeatures) -> Result<(Vec<Vec<u32>>, Vec<String>)> {
-        let n_audio = xa.n_audio();
-        let mut rows = vec![self.initial_tokens.clone(); n_audio];
-        if !self.tokenizer.is_multilingual() {
-            return Ok((rows, vec!["en".to_owned(); n_audio]));
+    fn must_detect(&self) -> bool {
+        self.tokenizer.is_multilingual() && self.options.language.is_none()
+    }
+
+    /// Code of the language, unless it must be detected.
+    fn language(&self) -> Result<String> {
+        match &self.options.language {
+            Some(language) if self.tokenizer.is_multilingual() => {
+                Ok(self.tokenizer.language_token(language)?.1.to_owned())
+            }
+            _ => Ok("en".to_owned()),
         }
-        if let Some(language) = &self.options.language {
-            let code = self.tokenizer.language_token(language)?.1;
-            return Ok((rows, vec![code.to_owned(); n_audio]));
-        }
-        let mut languages = Vec::with_capacity(n_audio);
-        for (row, probabilities) in rows.iter_mut().zip(detect_language(self.model, self.tokenizer, xa)?) {
-            let best = most_probable(&probabilities)?;
-            row[self.sot_index + 1] = self.tokenizer.language_token(best.code)?.0;
-            languages.push(best.code.to_owned());
-        }
-        Ok((rows, languages))
-    }
-
-    fn n_vocab(&self) -> usize {
-        self.model.dims().n_vocab
-    }
-
-    fn row<'l>(&self, logits: &'l [f32], row: usize) -> &'l [f32] {
-        &logits[row * self.n_vocab()..][..self.n_vocab()]
-    }
-
-    /// Runs the prompt. -> logits of its last token, (n_audio, n_vocab), and the probability of no speech
-    fn first_logits(
-        &self,
-        rows: &[Vec<u32>],
-        xa: &AudioFeatures,
-        cache: &mut crate::kv_cache::KvCache,
-    ) -> Result<(Vec<f32>, Vec<f64>)> {
-        let n_tokens = self.initial_tokens.len();
-        let tokens = Tensor::from_vec(rows.concat(), (rows.len(), n_tokens), &Device::Cpu)?;
-        let hidden = self.model.decode(&tokens, xa, cache)?; // (n_audio, n_tokens, n_state)
-        let logits_at = |index: usize| -> Result<Vec<f32>> {
-            let hidden = hidden.narrow(1, index, 1)?.squeeze(1)?.contiguous()?;
-            Ok(self.model.project(&hidden)?.flatten_all()?.to_vec1()?)
-        };
-        let last = logits_at(n_tokens - 1)?;
-        let at_sot = if self.sot_index + 1 == n_tokens { last.clone() } else { logits_at(self.sot_index)? };
-        let no_speech = self.tokenizer.special().no_speech as usize;
-        let probability = |row: &[f32]| f64::from((row[no_speech] - kernels::log_sum_exp(row)).exp());
-        let no_speech_probs = at_sot.chunks_exact(self.n_vocab()).map(probability).collect();
-        Ok((last, no_speech_probs))
-    }
-
-    /// Runs each row's last token. -> (n_batch, n_vocab)
-    fn next_logits(
-        &self,
-        batch: &Batch,
-        xa: &AudioFeatures,
-        cache: &mut crate::kv_cache::KvCache,
-    ) -> Result<Vec<f32>> {
-        let last: Vec<u32> = batch.tokens.iter().filter_map(|tokens| tokens.last().copied()).collect();
-        let n_batch = last.len();
-        let tokens = Tensor::from_vec(last, (n_batch, 1), &Device::Cpu)?;
-        let hidden = self.model.decode(&tokens, xa, cache)?.squeeze(1)?;
-        Ok(self.model.project(&hidden)?.flatten_all()?.to_vec1()?)
     }
 
     /// The best of the candidates of one piece of audio.
@@ -296,5 +189,40 @@ impl<'a> DecodingTask<'a> {
             tokens,
             text,
         }
+    }
+}
+
+/// All pieces of audio that there are, at once.
+struct AtOnce<'t, 'a> {
+    task: &'t DecodingTask<'a>,
+    xa: &'t AudioFeatures,
+    seeds: &'t [u64],
+    on_tokens: &'t mut dyn FnMut(&[u32]) -> ControlFlow<()>,
+    asked: bool,
+    results: Vec<Option<DecodingResult>>,
+}
+
+impl<'a> Asker<'a> for AtOnce<'_, 'a> {
+    fn next(&mut self, _n: usize) -> Result<Vec<Wanted<'a>>> {
+        if std::mem::replace(&mut self.asked, true) {
+            return Ok(Vec::new());
+        }
+        let all = self.xa.pieces().iter().zip(self.seeds).enumerate();
+        let wanted = |(id, (audio, &seed)): (usize, (&Arc<Piece>, &u64))| Wanted {
+            id,
+            task: self.task.clone(),
+            audio: Arc::clone(audio),
+            seed,
+        };
+        Ok(all.map(wanted).collect())
+    }
+
+    fn on_tokens(&mut self, _id: usize, tokens: &[u32]) -> ControlFlow<()> {
+        (self.on_tokens)(tokens)
+    }
+
+    fn done(&mut self, id: usize, _audio: Arc<Piece>, result: DecodingResult) -> Result<ControlFlow<()>> {
+        self.results[id] = Some(result);
+        Ok(ControlFlow::Continue(()))
     }
 }

@@ -73,7 +73,7 @@ mod store;
 mod tile;
 
 pub use attention::attention;
-pub(crate) use attention::attention_of;
+pub(crate) use attention::{Seen, attention_of};
 pub use convolution::Convolution;
 pub use level::{Level, level, limit};
 pub use math::{log_sum_exp, max};

@@ -8,7 +8,7 @@ use candle_nn::LayerNorm;
 
 use crate::attention::{CrossAttention, CrossKeyValue, SelfAttention};
 use crate::dims::{Head, ModelDimensions};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kv_cache::KvCache;
 use crate::linear::Linear;
 use crate::weights::{Matrices, Weights};
@@ -41,11 +41,12 @@ pub trait Model: Send + Sync {
     /// If the device has no memory for it.
     fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache>;
 
-    /// tokens: (n_batch, n_new), placed after what is in `cache`; n_batch a multiple of n_audio
+    /// tokens: (n_batch, n_new), placed after what is in `cache`; n_batch a multiple of n_audio. Rows of different lengths are
+    /// given one token each
     /// -> hidden states, (n_batch, n_new, n_state)
     ///
     /// # Errors
-    /// If the shapes do not fit, the cache is full or the device fails.
+    /// If the shapes do not fit, the cache is full, rows of different lengths are given several tokens, or the device fails.
     fn decode(&self, tokens: &Tensor, xa: &AudioFeatures, cache: &mut KvCache) -> Result<Tensor>;
 
     /// hidden: (n_rows, n_state) -> f32 logits, (n_rows, n_vocab)
@@ -68,60 +69,106 @@ pub trait Model: Send + Sync {
     ) -> Result<(Tensor, Vec<Tensor>)>;
 }
 
-/// Encoded audio, and each decoder layer's keys and values of it.
-#[derive(Debug, Clone)]
+/// Encoded audio: pieces of it, each a window. To select, drop or add some copies none of them.
+#[derive(Debug, Clone, Default)]
 pub struct AudioFeatures {
-    xa: Tensor,
-    /// Shared by those that are some of them.
-    layers: Arc<Vec<CrossKeyValue>>,
-    /// Which of the pieces in `layers` these are; all of them if not given.
-    audios: Option<Vec<usize>>,
+    pieces: Vec<Arc<Piece>>,
 }
 
-impl AudioFeatures {
-    /// Features without keys and values, for a [`Model`] that needs none.
-    pub fn new(xa: Tensor) -> Self {
-        Self { xa, layers: Arc::default(), audios: None }
+/// One window as the encoder gives it, and each decoder layer's keys and values of it.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    xa: Tensor,
+    layers: Vec<CrossKeyValue>,
+}
+
+impl Piece {
+    /// xa: (1, n_audio_ctx, n_state); `layers` may be empty for a [`Model`] that needs none.
+    pub fn new(xa: Tensor, layers: Vec<CrossKeyValue>) -> Self {
+        Self { xa, layers }
     }
 
-    /// Encoded audio with each decoder layer's keys and values of it.
-    pub fn with_layers(xa: Tensor, layers: Vec<CrossKeyValue>) -> Self {
-        Self { xa, layers: Arc::new(layers), audios: None }
-    }
-
-    /// A decoder layer's keys and values.
-    pub fn layer(&self, index: usize) -> &CrossKeyValue {
-        &self.layers[index]
-    }
-
-    /// The encoder's output. (n_audio, n_audio_ctx, n_state)
+    /// The encoder's output. (1, n_audio_ctx, n_state)
     pub fn tensor(&self) -> &Tensor {
         &self.xa
     }
 
-    /// Some pieces of audio, in this order. On a CPU they share keys and values with these.
+    /// By decoder layer.
+    pub fn layers(&self) -> &[CrossKeyValue] {
+        &self.layers
+    }
+}
+
+impl AudioFeatures {
+    /// Features without keys and values, for a [`Model`] that needs none. xa: (n_audio, n_audio_ctx, n_state)
     ///
     /// # Errors
-    /// If there is no such piece, or the device fails.
+    /// If it has no such shape.
+    pub fn new(xa: &Tensor) -> Result<Self> {
+        Self::of_batch(xa, Vec::new())
+    }
+
+    /// What was encoded at once, piece by piece. xa: (n_audio, n_audio_ctx, n_state); `layers` have `n_audio` each
+    ///
+    /// # Errors
+    /// If it has no such shape.
+    pub fn of_batch(xa: &Tensor, layers: Vec<Vec<CrossKeyValue>>) -> Result<Self> {
+        let mut layers: Vec<_> = layers.into_iter().map(Vec::into_iter).collect();
+        let piece = |i: usize| {
+            let layers = layers.iter_mut().filter_map(Iterator::next).collect();
+            Ok(Arc::new(Piece { xa: xa.narrow(0, i, 1)?, layers }))
+        };
+        Ok(Self { pieces: (0..xa.dim(0)?).map(piece).collect::<Result<_>>()? })
+    }
+
+    /// The pieces, in this order.
+    pub fn pieces(&self) -> &[Arc<Piece>] {
+        &self.pieces
+    }
+
+    /// The encoder's output, copied if there are several pieces. -> (n_audio, n_audio_ctx, n_state)
+    ///
+    /// # Errors
+    /// If there are no pieces, they are not of one size, or the device fails.
+    pub fn tensor(&self) -> Result<Tensor> {
+        let parts: Vec<&Tensor> = self.pieces.iter().map(|piece| &piece.xa).collect();
+        Ok(Tensor::cat(&parts, 0)?)
+    }
+
+    /// Some pieces of audio, in this order, each as often as it is named.
+    ///
+    /// # Errors
+    /// If there is no such piece.
     pub fn select(&self, which: &[usize]) -> Result<Self> {
-        let numbers: Vec<u32> = which.iter().map(|&i| i as u32).collect();
-        let numbers = Tensor::new(numbers, self.xa.device())?;
-        let xa = self.xa.index_select(&numbers, 0)?;
-        if self.xa.device().is_cpu() {
-            let of = |&i: &usize| self.audios.as_ref().map_or(i, |audios| audios[i]);
-            return Ok(Self {
-                xa,
-                layers: self.layers.clone(),
-                audios: Some(which.iter().map(of).collect()),
-            });
-        }
-        let layers = self.layers.iter().map(|layer| layer.select(&numbers)).collect::<Result<_, _>>()?;
-        Ok(Self { xa, layers: Arc::new(layers), audios: None })
+        let piece = |&i: &usize| {
+            let missing =
+                || Error::Options(format!("{} pieces of audio, none is number {i}", self.n_audio()));
+            self.pieces.get(i).cloned().ok_or_else(missing)
+        };
+        Ok(Self { pieces: which.iter().map(piece).collect::<Result<_>>()? })
     }
 
     /// Pieces of audio.
     pub fn n_audio(&self) -> usize {
-        self.xa.dims().first().copied().unwrap_or(0)
+        self.pieces.len()
+    }
+
+    /// Keys and values of a decoder layer, by piece.
+    fn layer(&self, index: usize) -> Result<Vec<&CrossKeyValue>> {
+        let missing = || Error::Options(format!("audio that was encoded without decoder layer {index}"));
+        self.pieces.iter().map(|piece| piece.layers.get(index).ok_or_else(missing)).collect()
+    }
+}
+
+impl From<Vec<Arc<Piece>>> for AudioFeatures {
+    fn from(pieces: Vec<Arc<Piece>>) -> Self {
+        Self { pieces }
+    }
+}
+
+impl Extend<Arc<Piece>> for AudioFeatures {
+    fn extend<T: IntoIterator<Item = Arc<Piece>>>(&mut self, pieces: T) {
+        self.pieces.extend(pieces);
     }
 }
 
@@ -165,30 +212,6 @@ impl Whisper {
     }
 }
 
-impl Whisper {
-    /// What a layer keeps of encoded audio.
-    fn key_value(&self, layer: &DecoderLayer, xa: &Tensor) -> Result<CrossKeyValue> {
-        let both = layer.cross_attn.key_value(xa)?;
-        Ok(if self.kept == self.dtype { both } else { both.to_dtype(self.kept)? })
-    }
-
-    /// One window after the other: on a CPU as fast as all at once, with the memory of one.
-    fn encode_in_turn(&self, mel: &Tensor, n_audio: usize) -> Result<AudioFeatures> {
-        let (n_ctx, n_state) = (mel.dim(2)?.div_ceil(2), self.dims.n_state);
-        let xa = Tensor::zeros((n_audio, n_ctx, n_state), self.dtype, &self.device)?;
-        let room = |_: &DecoderLayer| CrossKeyValue::zeros(n_audio, n_ctx, n_state, self.kept);
-        let layers: Vec<_> = self.decoder.layers.iter().map(room).collect::<candle_core::Result<_>>()?;
-        for i in 0..n_audio {
-            let one = self.encoder.forward(&mel.narrow(0, i, 1)?)?;
-            xa.slice_set(&one, 0, i)?;
-            for (layer, all) in self.decoder.layers.iter().zip(&layers) {
-                all.put(&self.key_value(layer, &one)?, i)?;
-            }
-        }
-        Ok(AudioFeatures { xa, layers: Arc::new(layers), audios: None })
-    }
-}
-
 impl Model for Whisper {
     fn dims(&self) -> &ModelDimensions {
         &self.dims
@@ -204,14 +227,20 @@ impl Model for Whisper {
 
     fn encode(&self, mel: &Tensor) -> Result<AudioFeatures> {
         let mel = mel.to_device(&self.device)?.to_dtype(self.dtype)?;
-        let n_audio = mel.dim(0)?;
-        if n_audio > 1 && self.device.is_cpu() {
-            return self.encode_in_turn(&mel, n_audio);
+        let encode = |mel: &Tensor| {
+            let xa = self.encoder.forward(mel)?;
+            let layers = self.decoder.layers.iter().map(|layer| layer.cross_attn.key_value(&xa, self.kept));
+            AudioFeatures::of_batch(&xa, layers.collect::<candle_core::Result<_>>()?)
+        };
+        if !self.device.is_cpu() {
+            return encode(&mel);
         }
-        let xa = self.encoder.forward(&mel)?;
-        let layers = self.decoder.layers.iter().map(|layer| self.key_value(layer, &xa));
-        let layers = layers.collect::<Result<_>>()?;
-        Ok(AudioFeatures { xa, layers: Arc::new(layers), audios: None })
+        // One window after the other: on a CPU as fast as all at once, with the memory of one.
+        let mut all = AudioFeatures::default();
+        for i in 0..mel.dim(0)? {
+            all.extend(encode(&mel.narrow(0, i, 1)?)?.pieces);
+        }
+        Ok(all)
     }
 
     fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache> {
@@ -237,7 +266,7 @@ impl Model for Whisper {
         let mut scores: Vec<Option<Tensor>> = vec![None; heads.len()];
         let hidden = self.decoder.forward(tokens, xa, &mut cache, &mut |index, attention, x| {
             for (score, &(_, head)) in scores.iter_mut().zip(heads).filter(|(_, (l, _))| *l == index) {
-                *score = Some(attention.scores(x, &xa.layers[index], xa.audios.as_deref(), head)?);
+                *score = Some(attention.scores(x, &xa.layer(index)?, head)?);
             }
             Ok(())
         })?;
@@ -272,6 +301,16 @@ impl TextDecoder {
         })
     }
 
+    /// The embedding of the next `n_new` positions of each row. -> (n_new, n_state), or (n_batch, 1, n_state)
+    fn positions(&self, cache: &KvCache, n_new: usize) -> Result<Tensor> {
+        if let Some(position) = cache.common_len() {
+            return Ok(self.positional_embedding.narrow(0, position, n_new)?);
+        }
+        let at: Vec<u32> = cache.lens().iter().map(|&len| len as u32).collect();
+        let at = Tensor::new(at, self.positional_embedding.device())?;
+        Ok(self.positional_embedding.index_select(&at, 0)?.unsqueeze(1)?)
+    }
+
     /// tokens: (n_batch, n_new) -> (n_batch, n_new, n_state)
     fn forward(
         &self,
@@ -281,17 +320,15 @@ impl TextDecoder {
         visit: &mut CrossVisitor<'_>,
     ) -> Result<Tensor> {
         let (n_batch, n_new) = tokens.dims2()?;
-        let position = cache.len();
         let tokens = tokens.flatten_all()?.to_device(self.positional_embedding.device())?;
         let embedded = self.token_embedding.rows(&tokens)?.to_dtype(self.dtype)?;
-        let positions = self.positional_embedding.narrow(0, position, n_new)?;
-        let mut x = embedded.reshape((n_batch, n_new, ()))?.broadcast_add(&positions)?;
+        let mut x = embedded.reshape((n_batch, n_new, ()))?.broadcast_add(&self.positions(cache, n_new)?)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let y = norm(&layer.attn_ln, &x)?;
-            x = layer.attn.forward_causal(&y, x, cache.layer(i), position)?;
+            x = layer.attn.forward_causal(&y, x, cache.layer(i), cache.lens())?;
             let y = norm(&layer.cross_attn_ln, &x)?;
             visit(i, &layer.cross_attn, &y)?;
-            x = layer.cross_attn.forward(&y, x, &xa.layers[i], xa.audios.as_deref())?;
+            x = layer.cross_attn.forward(&y, x, &xa.layer(i)?)?;
             x = layer.mlp.forward(x)?;
         }
         cache.advance(n_new);

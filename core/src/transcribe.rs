@@ -29,6 +29,7 @@ pub mod segments;
 mod sound;
 mod speech;
 mod start;
+mod together;
 mod window;
 
 use batch::Batches;
@@ -37,6 +38,7 @@ pub(crate) use checkpoint::bits;
 use sound::Sound;
 use speech::Listener;
 pub use start::Plan;
+pub use together::Recordings;
 pub use window::Window;
 use window::{frames, seconds};
 
@@ -126,7 +128,7 @@ impl Transcriber {
 
     fn detect(&self, sound: &mut Sound) -> Result<Vec<LanguageProbability>> {
         // As the reference: with the silence after a short recording, not with zeros.
-        let xa = self.encode(sound.windows(&[Window { seek: 0, segment_size: N_FRAMES }])?, 1)?;
+        let xa = self.encode(sound.window(0, Window { seek: 0, segment_size: N_FRAMES })?, 1)?;
         let mut probabilities = decoding::detect_language(self.model(), &self.tokenizer, &xa)?;
         Ok(probabilities.swap_remove(0))
     }
@@ -161,11 +163,15 @@ impl Transcriber {
     }
 
     fn run_on(&self, mut run: Transcription, observer: &mut dyn Observer) -> Result<Transcript> {
-        while self.next_window(&mut run, observer)?.is_continue() {}
+        match run.batches {
+            Some(_) => drop(self.batched(&mut run, None, observer)?),
+            None => while self.next_window(&mut run, observer)?.is_continue() {},
+        }
         Ok(self.finish(run))
     }
 
-    /// Decodes one window, or one batch of them, and moves on; `Break` when nothing is left or the observer stopped.
+    /// Decodes one window, or as many as go into a batch, and moves on; `Break` when nothing is left or the observer stopped.
+    /// [`Transcriber::run`] and [`Transcriber::run_together`] fill the places in a batch meanwhile, which is faster.
     ///
     /// # Errors
     /// If the device fails.
@@ -174,17 +180,15 @@ impl Transcriber {
         run: &mut Transcription,
         observer: &mut dyn Observer,
     ) -> Result<ControlFlow<()>> {
-        if let Some(mut batches) = run.batches.take() {
-            let outcome = self.next_batch(run, &mut batches, observer);
-            run.batches = Some(batches);
-            return outcome;
+        if let (Some(_), Some(n)) = (&run.batches, run.options.batch) {
+            return self.batched(run, Some(n), observer);
         }
         let Some(window) = run.window()? else { return Ok(ControlFlow::Break(())) };
-        let xa = self.encode(run.sound.windows(&[window])?, 1)?;
+        let xa = self.encode(run.sound.window(window.seek, window)?, 1)?;
         run.options.decode.prompt = run.prompt(self.model.dims().n_text_ctx);
-        let decoded = self.ladder(run, &[window], &xa, observer)?;
-        let Some(mut decoded) = decoded else { return Ok(ControlFlow::Break(())) };
-        let heard = self.guarded(run, window, xa, decoded.swap_remove(0), observer)?;
+        let decoded = self.ladder(run, window, &xa, observer)?;
+        let Some(decoded) = decoded else { return Ok(ControlFlow::Break(())) };
+        let heard = self.guarded(run, window, xa, decoded, observer)?;
         let Some(heard) = heard else { return Ok(ControlFlow::Break(())) };
         if heard.is_silence {
             run.seek += heard.window.segment_size;

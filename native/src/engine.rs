@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use candle_whisper_core::{Observer, Recording, TranscribeOptions, Transcriber, Transcript};
+use candle_whisper_core::{Observer, Recording, TranscribeOptions, Transcriber, Transcript, Transcription};
 
 use crate::device::patience::{PATIENCE, Patient};
 use crate::journal::Journal;
@@ -12,7 +12,7 @@ use crate::run::Engine;
 use crate::{mark, messages};
 
 /// What is said when a GPU gives no word for long.
-const COMPILING: &str = "the GPU's driver seems to compile the kernels, which takes up to half a minute at the first start; \
+pub(crate) const COMPILING: &str = "the GPU's driver seems to compile the kernels, which takes up to half a minute at the first start; \
                          it keeps them for the next one";
 
 /// A model, and what it is known by.
@@ -26,7 +26,45 @@ pub struct Loaded {
     pub numbers: String,
 }
 
+impl Loaded {
+    /// Begins a run, or goes on with the one in the journal; `None` if the observer broke meanwhile.
+    ///
+    /// # Errors
+    /// If an option can't be used, or the recording or the journal can't be read.
+    pub fn start(
+        &self,
+        recording: Recording,
+        options: TranscribeOptions,
+        journal: &mut Journal,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Transcription>> {
+        let plan = journal.plan().cloned();
+        let run = self.transcriber.start_recording(recording, options, plan, observer)?;
+        let Some(mut run) = run else { return Ok(None) };
+        journal.go_on(&mut run)?;
+        Ok(Some(run))
+    }
+
+    /// What there is of a run, all of whose windows are in the journal.
+    ///
+    /// # Errors
+    /// If the journal can't be read.
+    pub fn finish(&self, run: Transcription, journal: &mut Journal) -> Result<Transcript> {
+        let mut transcript = self.transcriber.finish(run);
+        let (segments, left_out) = journal.done()?;
+        let rest = std::mem::replace(&mut transcript.segments, segments);
+        transcript.segments.extend(rest);
+        let rest = std::mem::replace(&mut transcript.left_out, left_out);
+        transcript.left_out.extend(rest);
+        Ok(transcript)
+    }
+}
+
 impl Engine for Loaded {
+    fn loaded(&self) -> Option<&Self> {
+        Some(self)
+    }
+
     fn is_multilingual(&self) -> bool {
         self.transcriber.tokenizer().is_multilingual()
     }
@@ -56,10 +94,8 @@ impl Engine for Loaded {
                 &mut patient
             }
         };
-        let plan = journal.plan().cloned();
-        let run = self.transcriber.start_recording(recording, options, plan, observer)?;
+        let run = self.start(recording, options, journal, observer)?;
         let Some(mut run) = run else { return Ok(Transcript::default()) };
-        journal.go_on(&mut run)?;
         loop {
             let flow = self.transcriber.next_window(&mut run, observer)?;
             journal.push(&run.checkpoint())?;
@@ -67,13 +103,7 @@ impl Engine for Loaded {
                 break;
             }
         }
-        let mut transcript = self.transcriber.finish(run);
-        let (segments, left_out) = journal.done()?;
-        let rest = std::mem::replace(&mut transcript.segments, segments);
-        transcript.segments.extend(rest);
-        let rest = std::mem::replace(&mut transcript.left_out, left_out);
-        transcript.left_out.extend(rest);
-        Ok(transcript)
+        self.finish(run, journal)
     }
 }
 

@@ -40,6 +40,7 @@ pub mod output;
 pub mod program;
 pub mod progress;
 pub mod run;
+pub mod together;
 
 pub use cache::{evict_model, preload_model, transcribe};
 pub use candle_whisper_core as core;

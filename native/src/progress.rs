@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use candle_whisper_core::writers::format_timestamp;
-use candle_whisper_core::{Event, Observer, Segment, audio, languages};
+use candle_whisper_core::{Event, Observer, Segment, TranscribeOptions, audio, languages};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::interrupt::Stop;
@@ -34,6 +34,10 @@ pub enum Lines {
     Stderr,
 }
 
+/// What openai/whisper says before it detects the language.
+const DETECTING: &str = "Detecting language using up to the first 30 seconds. \
+                         Use `--language` to specify the language";
+
 /// Shows one recording's progress.
 pub struct Display<'a> {
     show: Show,
@@ -45,6 +49,8 @@ pub struct Display<'a> {
     content_frames: Option<usize>,
     /// Whether the recording is being looked through.
     reading: bool,
+    /// Lines that wait for those of the recordings before it.
+    held: Option<Vec<String>>,
 }
 
 impl<'a> Display<'a> {
@@ -59,7 +65,34 @@ impl<'a> Display<'a> {
         } else {
             ProgressBar::hidden()
         };
-        Self { show, stop, bar, seek: 0, stopped: false, content_frames: None, reading: false }
+        Self { show, stop, bar, seek: 0, stopped: false, content_frames: None, reading: false, held: None }
+    }
+
+    /// Shows nothing before [`Display::release`]: others are shown.
+    pub fn hold(&mut self) {
+        self.held = Some(Vec::new());
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+
+    /// Shows what was held, and what comes.
+    pub fn release(&mut self) {
+        let Some(lines) = self.held.take() else { return };
+        if self.show.bar {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        lines.iter().for_each(|line| self.line(line));
+    }
+
+    /// Says that the language will be detected, if it will.
+    pub fn detecting(&mut self, multilingual: bool, options: &TranscribeOptions) {
+        if self.show.segments && multilingual && options.decode.language.is_none() {
+            self.line(DETECTING);
+        }
+    }
+
+    /// Whether the work ended before the recording did.
+    pub fn set_cut_short(&mut self, cut_short: bool) {
+        self.stopped = cut_short;
     }
 
     /// The second at which the work was cut short, if it was.
@@ -79,6 +112,10 @@ impl<'a> Display<'a> {
 
     /// A line without time, such as the language.
     pub fn line(&mut self, line: &str) {
+        if let Some(held) = &mut self.held {
+            held.push(line.to_owned());
+            return;
+        }
         let lines = self.show.lines;
         let written = self.bar.suspend(|| match lines {
             Lines::Nowhere => Ok(()),

@@ -4,6 +4,7 @@ use anyhow::Context;
 use candle_whisper_core::writers::format_timestamp;
 use candle_whisper_core::{Error, Observer, Recording, TranscribeOptions, Transcript};
 
+use crate::engine::Loaded;
 use crate::input::{Input, Opened};
 use crate::interrupt::Stop;
 use crate::job::Job;
@@ -13,6 +14,7 @@ use crate::messages;
 use crate::options::for_model;
 use crate::output::Delivery;
 use crate::progress::Display;
+use crate::together;
 
 /// What the run asks of a loaded model.
 pub trait Engine {
@@ -20,6 +22,10 @@ pub trait Engine {
     fn is_multilingual(&self) -> bool;
     /// What the model and its numbers are known by: names of its parts, and a mark of each.
     fn mark(&self) -> anyhow::Result<Vec<(String, String)>>;
+    /// The model itself, if it can take several recordings at once.
+    fn loaded(&self) -> Option<&Loaded> {
+        None
+    }
     /// The transcript, or what there is of it when the observer breaks. Windows go into the journal, and the run goes on
     /// from those that are in it.
     fn transcribe(
@@ -67,6 +73,10 @@ pub fn run<E: Engine>(
     let engine = load()?;
     let (options, warnings) = for_model(job.options.clone(), engine.is_multilingual());
     warnings.iter().for_each(messages::warning);
+    if let (Some(n), Some(loaded)) = (options.batch, engine.loaded()) {
+        let ended = together::run(job, &readable, loaded, (n, options), stop);
+        return Ok(if ended == Outcome::Done { outcome } else { ended });
+    }
     for input in readable {
         match one(job, input, &engine, options.clone(), stop) {
             Ok(Step::Next) => {}
@@ -78,11 +88,8 @@ pub fn run<E: Engine>(
     Ok(outcome)
 }
 
-/// What openai/whisper says before it detects the language.
-const DETECTING: &str = "Detecting language using up to the first 30 seconds. \
-                         Use `--language` to specify the language";
-
-enum Step {
+/// What comes after a recording.
+pub(crate) enum Step {
     Next,
     ReaderGone,
     Interrupted,
@@ -101,42 +108,58 @@ fn one(
     let (recording, duration, mut journal) = open(job, input, engine, &options)?;
     let working = stop.working();
     let mut display = Display::new(job.show, duration.unwrap_or(0.0), stop);
-    if job.show.segments && engine.is_multilingual() && options.decode.language.is_none() {
-        display.line(DETECTING);
-    }
+    display.detecting(engine.is_multilingual(), &options);
     let transcript = engine.transcribe(recording, options, &mut journal, &mut display);
-    let (cut_short, duration) = (display.cut_short(), display.duration().or(duration).unwrap_or(0.0));
+    let (cut_short, duration) = (display.cut_short(), display.duration().or(duration));
     display.finish();
-    let transcript = transcript.map_err(|error| {
-        let what = match error.downcast_ref::<Error>() {
-            Some(Error::Audio(_) | Error::Io(_)) => "decode",
-            _ => "transcribe",
-        };
-        error.context(format!("could not {what} {input}"))
-    })?;
-    if cut_short.is_some() && transcript.segments.is_empty() {
-        messages::warning(format_args!("interrupted; nothing of {input} was done yet"));
-        return Ok(Step::Interrupted);
-    }
-    let delivery = job.outputs.write(input, &transcript, stop)?;
+    let step = Finished { input, transcript, duration, journal }.deliver(job, cut_short, stop);
     drop(working);
-    if let Some(seconds) = cut_short {
-        let time = |seconds| format_timestamp(seconds, false, '.');
-        let (at, of) = (time(seconds), time(duration));
-        messages::warning(format_args!(
-            "interrupted; the transcript of {input} is incomplete: it ends at {at} of {of}"
-        ));
-        return Ok(Step::Interrupted);
+    step
+}
+
+/// A recording after its last window.
+pub(crate) struct Finished<'a> {
+    pub input: &'a Input,
+    pub transcript: anyhow::Result<Transcript>,
+    /// In seconds, if it is known.
+    pub duration: Option<f64>,
+    pub journal: Journal,
+}
+
+impl Finished<'_> {
+    /// Writes what there is; `cut_short` is the second at which somebody stopped it.
+    pub fn deliver(self, job: &Job, cut_short: Option<f64>, stop: &Stop) -> anyhow::Result<Step> {
+        let Self { input, transcript, duration, journal } = self;
+        let transcript = transcript.map_err(|error| {
+            let what = match error.downcast_ref::<Error>() {
+                Some(Error::Audio(_) | Error::Io(_)) => "decode",
+                _ => "transcribe",
+            };
+            error.context(format!("could not {what} {input}"))
+        })?;
+        if cut_short.is_some() && transcript.segments.is_empty() {
+            messages::warning(format_args!("interrupted; nothing of {input} was done yet"));
+            return Ok(Step::Interrupted);
+        }
+        let delivery = job.outputs.write(input, &transcript, stop)?;
+        if let Some(seconds) = cut_short {
+            let time = |seconds| format_timestamp(seconds, false, '.');
+            let (at, of) = (time(seconds), time(duration.unwrap_or(0.0)));
+            messages::warning(format_args!(
+                "interrupted; the transcript of {input} is incomplete: it ends at {at} of {of}"
+            ));
+            return Ok(Step::Interrupted);
+        }
+        journal.remove()?;
+        Ok(match delivery {
+            Delivery::Whole => Step::Next,
+            Delivery::ReaderGone => Step::ReaderGone,
+        })
     }
-    journal.remove()?;
-    Ok(match delivery {
-        Delivery::Whole => Step::Next,
-        Delivery::ReaderGone => Step::ReaderGone,
-    })
 }
 
 /// The recording to hear, how long it says it is, and the journal of what was done of it.
-fn open(
+pub(crate) fn open(
     job: &Job,
     input: &Input,
     engine: &dyn Engine,

@@ -110,7 +110,7 @@ fn check(shape: &str, dims: &ModelDimensions, gpu: &Device) -> Result<()> {
             let frames = if n_audio == 3 { 1001 } else { N_FRAMES };
             let mel = Tensor::randn(0f32, 0.5, (n_audio, dims.n_mels, frames), gpu)?;
             let (e, o, p) = (exact.encode(&mel)?, ours.encode(&mel)?, plain.encode(&mel)?);
-            say(&format!("encoder, {n_audio} windows"), e.tensor(), o.tensor(), p.tensor())?;
+            say(&format!("encoder, {n_audio} windows"), &e.tensor()?, &o.tensor()?, &p.tensor()?)?;
             let rows = n_audio * n_group;
             let mut caches =
                 [exact.new_cache(rows, 40)?, ours.new_cache(rows, 40)?, plain.new_cache(rows, 40)?];

@@ -81,7 +81,7 @@ fn one(shape: &str, dtype: &str, n_audio: usize, n_group: usize, baseline: u64) 
         drop(features.take());
         let start = Instant::now();
         let xa = model.encode(&mel)?;
-        xa.tensor().narrow(1, 0, 1)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
+        xa.tensor()?.narrow(1, 0, 1)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
         encode = encode.min(start.elapsed().as_secs_f64());
         features = Some(xa);
     }

@@ -44,7 +44,7 @@ fn ours(weights: &Weights) -> (Tensor, Tensor) {
     let tokens = tokens();
     let mut cache = whisper.new_cache(1, tokens.dim(1).unwrap()).unwrap();
     let hidden = whisper.decode(&tokens, &xa, &mut cache).unwrap();
-    (xa.tensor().clone(), whisper.project(&hidden.squeeze(0).unwrap()).unwrap())
+    (xa.tensor().unwrap(), whisper.project(&hidden.squeeze(0).unwrap()).unwrap())
 }
 
 fn config() -> Config {

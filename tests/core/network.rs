@@ -52,7 +52,7 @@ fn every_official_size_loads_and_makes_one_step() {
         let model = Whisper::load(cut, heads, &Weights::from_var_builder(vb)).unwrap();
         let mel = Tensor::zeros((1, dims.n_mels, 3000), DType::F32, &Device::Cpu).unwrap();
         let xa = model.encode(&mel).unwrap();
-        assert_eq!(xa.tensor().dims(), [1, 1500, dims.n_state], "{}", size.0);
+        assert_eq!(xa.tensor().unwrap().dims(), [1, 1500, dims.n_state], "{}", size.0);
         let tokens = Tensor::new(&[[50257u32]], &Device::Cpu).unwrap();
         let hidden = model.decode(&tokens, &xa, &mut model.new_cache(1, 1).unwrap()).unwrap();
         let logits = model.project(&hidden.squeeze(1).unwrap()).unwrap();

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use candle_whisper_core::dims::{Head, ModelDimensions};
 use candle_whisper_core::kv_cache::KvCache;
 use candle_whisper_core::model::{AudioFeatures, Model};
@@ -98,14 +98,13 @@ impl Model for Scripted {
     fn encode(&self, mel: &Tensor) -> Result<AudioFeatures> {
         assert_eq!(mel.dims(), [1, 80, 3000]);
         let mut state = self.state.lock().unwrap();
-        let xa = AudioFeatures::new(Tensor::full(state.window as f32, (1, 1, 1), &Device::Cpu)?);
+        let xa = AudioFeatures::new(&Tensor::full(state.window as f32, (1, 1, 1), &Device::Cpu)?)?;
         (state.window, state.attempt) = (state.window + 1, 0);
         Ok(xa)
     }
 
-    fn new_cache(&self, _n_batch: usize, _capacity: usize) -> Result<KvCache> {
-        self.state.lock().unwrap().attempt += 1;
-        Ok(KvCache::default())
+    fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache> {
+        Ok(KvCache::new(&self.dims, n_batch, capacity, DType::F32, &Device::Cpu)?)
     }
 
     /// Hidden states are (window, attempt, position after the prompt or -1 before it).
@@ -113,10 +112,10 @@ impl Model for Scripted {
         let mut state = self.state.lock().unwrap();
         let (n_batch, n_new) = tokens.dims2()?;
         if cache.is_empty() {
-            state.begin = n_new;
+            (state.begin, state.attempt) = (n_new, state.attempt + 1);
             state.prompts.push(tokens.to_vec2()?.swap_remove(0));
         }
-        let window = xa.tensor().flatten_all()?.to_vec1::<f32>()?[0];
+        let window = xa.tensor()?.flatten_all()?.to_vec1::<f32>()?[0];
         let first = cache.len();
         let hidden: Vec<f32> = (0..n_batch * n_new)
             .flat_map(|i| {

@@ -8,7 +8,8 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_whisper_core::decoding::{DecodingTask, detect_language};
 use candle_whisper_core::dims::{ModelDimensions, alignment_heads};
-use candle_whisper_core::model::{Model, Whisper};
+use candle_whisper_core::kv_cache::KvCache;
+use candle_whisper_core::model::{AudioFeatures, Model, Whisper};
 use candle_whisper_core::options::{DecodingOptions, Task};
 use candle_whisper_core::weights::Weights;
 use serde_json::Value;
@@ -58,7 +59,7 @@ fn encoder_and_logits_are_the_references() {
     let index = golden("v3/index.json");
     let model = model(&index);
     let xa = model.encode(&mel(1)).unwrap();
-    let output: Vec<Vec<f32>> = xa.tensor().squeeze(0).unwrap().to_vec2().unwrap();
+    let output: Vec<Vec<f32>> = xa.tensor().unwrap().squeeze(0).unwrap().to_vec2().unwrap();
     let kept: Vec<f32> = output.into_iter().step_by(50).flatten().collect();
     assert_close(&kept, &golden_f32("v3/encoder.f32"), "encoder");
 
@@ -172,11 +173,67 @@ fn rows_can_be_reordered_between_steps() {
     assert!(put_too_much(&model, &xa, &mut cache));
 }
 
-fn put_too_much(
-    model: &Whisper,
-    xa: &candle_whisper_core::model::AudioFeatures,
-    cache: &mut candle_whisper_core::kv_cache::KvCache,
-) -> bool {
+/// Each row's last hidden state after its tokens, all of them decoded by caches of their own.
+fn apart(model: &Whisper, xa: &AudioFeatures, rows: &[Vec<u32>]) -> Vec<Vec<f32>> {
+    let last = |row: &Vec<u32>| {
+        let tokens = Tensor::from_vec(row.clone(), (1, row.len()), &Device::Cpu).unwrap();
+        let hidden = model.decode(&tokens, xa, &mut model.new_cache(1, 16).unwrap()).unwrap();
+        hidden.narrow(1, row.len() - 1, 1).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    };
+    rows.iter().map(last).collect()
+}
+
+#[test]
+fn rows_of_different_lengths_are_rows_of_their_own() {
+    let index = golden("v3/index.json");
+    let model = model(&index);
+    let xa = model.encode(&mel(1)).unwrap();
+    let mut rows: Vec<Vec<u32>> = vec![vec![1, 2, 3, 4], vec![5], vec![6, 7]];
+    let prompted = |rows: &[Vec<u32>]| {
+        let mut cache = model.new_cache(rows.len(), rows[0].len()).unwrap();
+        let tokens = Tensor::from_vec(rows.concat(), (rows.len(), rows[0].len()), &Device::Cpu).unwrap();
+        model.decode(&tokens, &xa.select(&vec![0; rows.len()]).unwrap(), &mut cache).unwrap();
+        cache
+    };
+    let mut cache = model.new_cache(4, 16).unwrap();
+    cache.clear();
+    for (i, row) in rows.iter().enumerate() {
+        cache.put(&[i], &prompted(std::slice::from_ref(row)), &[0]).unwrap();
+    }
+    let step = |rows: &mut [Vec<u32>], cache: &mut KvCache, token: u32| {
+        rows.iter_mut().enumerate().for_each(|(i, row)| row.push(token + i as u32));
+        let last: Vec<u32> = rows.iter().map(|row| row[row.len() - 1]).collect();
+        let n = last.len();
+        let tokens = Tensor::from_vec(last, (n, 1), &Device::Cpu).unwrap();
+        let hidden = model.decode(&tokens, &xa.select(&vec![0; n]).unwrap(), cache).unwrap();
+        let ours: Vec<Vec<f32>> = hidden.squeeze(1).unwrap().to_vec2().unwrap();
+        for (ours, apart) in ours.iter().zip(apart(&model, &xa, rows)) {
+            assert_close(ours, &apart, "ragged");
+        }
+    };
+    step(&mut rows, &mut cache, 20);
+    step(&mut rows, &mut cache, 30);
+    assert_eq!(cache.lens(), [6, 3, 4]);
+    // One is done and another takes its place, one joins, and beams change.
+    let new = [vec![40, 41], vec![50, 51]];
+    cache.put(&[1, 3], &prompted(&new), &[0, 1]).unwrap();
+    rows.push(new[1].clone());
+    rows[1] = new[0].clone();
+    step(&mut rows, &mut cache, 60);
+    cache.reorder(&[3, 1, 0]).unwrap();
+    rows = vec![rows[3].clone(), rows[1].clone(), rows[0].clone()];
+    step(&mut rows, &mut cache, 70);
+    assert_eq!(cache.lens(), [4, 4, 8]);
+    let several = Tensor::zeros((3, 2), DType::U32, &Device::Cpu).unwrap();
+    let refused = model.decode(&several, &xa.select(&[0; 3]).unwrap(), &mut cache).unwrap_err();
+    assert!(refused.to_string().contains("take one token each"), "{refused}");
+    // In their former places they go on as before.
+    cache.reorder(&[2]).unwrap();
+    rows = vec![rows[2].clone()];
+    step(&mut rows, &mut cache, 80);
+}
+
+fn put_too_much(model: &Whisper, xa: &AudioFeatures, cache: &mut KvCache) -> bool {
     let tokens = Tensor::zeros((3, 6), DType::U32, &Device::Cpu).unwrap();
     model.decode(&tokens, xa, cache).is_err()
 }

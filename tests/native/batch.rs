@@ -7,8 +7,9 @@ use candle_whisper::load::{ModelFiles, Numbers, load_files};
 use candle_whisper_core::audio::SAMPLE_RATE;
 use candle_whisper_core::observer::{Event, Silent};
 use candle_whisper_core::options::{DecodingOptions, TranscribeOptions};
+use candle_whisper_core::transcribe::Recordings;
 use candle_whisper_core::transcript::{Segment, Transcript};
-use candle_whisper_core::{Transcriber, Waveform, media};
+use candle_whisper_core::{Result, Transcriber, Transcription, Waveform, media};
 
 use crate::data::tests;
 
@@ -75,6 +76,90 @@ fn any_number_at_once_says_the_same() {
             assert_eq!((a.id, a.seek, a.temperature), (b.id, b.seek, b.temperature), "{name}");
         }
     }
+}
+
+/// Recordings in memory, and what becomes of them.
+struct Shelf<'t> {
+    transcriber: &'t Transcriber,
+    left: Vec<(Waveform, TranscribeOptions)>,
+    ended: Vec<(usize, Transcript)>,
+    checkpoints: Vec<usize>,
+    windows: Vec<usize>,
+    stop_after: usize,
+}
+
+impl<'t> Shelf<'t> {
+    fn new(transcriber: &'t Transcriber, recordings: &[(Waveform, TranscribeOptions)]) -> Self {
+        Self {
+            transcriber,
+            left: recordings.iter().rev().cloned().collect(),
+            ended: Vec::new(),
+            checkpoints: vec![0; recordings.len()],
+            windows: Vec::new(),
+            stop_after: usize::MAX,
+        }
+    }
+}
+
+impl Recordings for Shelf<'_> {
+    fn next(&mut self) -> Option<Transcription> {
+        let (audio, options) = self.left.pop()?;
+        Some(self.transcriber.start(&audio, options).unwrap())
+    }
+
+    fn event(&mut self, number: usize, event: Event<'_>) -> ControlFlow<()> {
+        if matches!(event, Event::Window { .. }) {
+            self.windows.push(number);
+        }
+        if self.windows.len() < self.stop_after { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+
+    fn windows_done(&mut self, number: usize, _run: &mut Transcription) -> bool {
+        self.checkpoints[number] += 1;
+        true
+    }
+
+    fn ended(&mut self, number: usize, run: Result<Transcription>) -> ControlFlow<()> {
+        let transcript = run.map(|run| self.transcriber.finish(run));
+        self.ended.push((number, transcript.unwrap_or_default()));
+        ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn several_recordings_in_one_batch_are_what_each_is_alone() {
+    let transcriber = bundled();
+    let words = TranscribeOptions { word_timestamps: true, ..options(3) };
+    // The second is silent; the third knows another prompt, and its candidates are more.
+    let prompt = Some("Speeches of the president.".to_owned());
+    let mut other = TranscribeOptions { initial_prompt: prompt, ..options(3) };
+    other.decode.beam_size = Some(2);
+    let not_in_batches = TranscribeOptions { batch: None, ..options(3) };
+    let recordings = [
+        (clip("jfk.flac"), words.clone()),
+        (clip("nonspeech-silence-10s.flac"), words.clone()),
+        (clip("jfk.flac"), other),
+        (clip("jfk.flac"), not_in_batches),
+        (clip("fleurs-es-003.flac"), words),
+    ];
+    let mut shelf = Shelf::new(&transcriber, &recordings);
+    transcriber.run_together(3, &mut shelf).unwrap();
+    shelf.ended.sort_by_key(|(number, _)| *number);
+    assert_eq!(shelf.ended.len(), recordings.len());
+    for ((number, together), (audio, options)) in shelf.ended.iter().zip(&recordings) {
+        if options.batch.is_none() {
+            assert_eq!(*together, Transcript::default(), "that one is refused alone");
+            continue;
+        }
+        let alone = transcriber.run(audio, options.clone(), &mut Silent).unwrap();
+        assert_eq!(texts(&alone), texts(together), "{number}");
+        assert!(shelf.checkpoints[*number] > 0 || *number == 3, "{number}");
+    }
+
+    let mut stopped = Shelf::new(&transcriber, &recordings[..1]);
+    stopped.stop_after = 1;
+    transcriber.run_together(3, &mut stopped).unwrap();
+    assert_eq!(stopped.ended.len(), 1);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Softmax attention over heads that lie side by side in each row. Scores exist for a block of queries and keys at a
 //! time: what a block adds is put right when a later one has a larger score.
 
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Storage, Tensor, bail};
 
 use half::f16;
 
@@ -23,17 +23,22 @@ const FEW: usize = 16;
 /// Multiplications below which threads are not worth their while.
 const LEAST: usize = 1 << 17;
 
+/// What a batch of queries looks at: of number `batch` of keys and values the first `len`.
+///
+/// k, v: (_, `len` or more, n_state), heads side by side
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub k: &'a Tensor,
+    pub v: &'a Tensor,
+    pub batch: usize,
+    pub len: usize,
+}
+
 struct Attention<'a> {
     n_head: usize,
     causal: bool,
-    /// For each batch of queries the number of its keys and values; its own if not given.
-    batches: Option<&'a [usize]>,
-}
-
-impl Attention<'_> {
-    fn keys_of(&self, batch: usize) -> usize {
-        self.batches.map_or(batch, |batches| batches[batch])
-    }
+    /// By each batch of queries.
+    seen: &'a [Seen<'a>],
 }
 
 /// A tensor with heads side by side, wherever its rows start and however far apart they are.
@@ -60,60 +65,70 @@ impl<'a, E: Element> Heads<'a, E> {
     }
 }
 
-impl CustomOp3 for Attention<'_> {
+impl CustomOp1 for Attention<'_> {
     fn name(&self) -> &'static str {
         "attention"
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        match s2 {
-            CpuStorage::F16(_) => self.run::<f16>((s1, l1), (s2, l2), (s3, l3)),
-            _ => self.run::<f32>((s1, l1), (s2, l2), (s3, l3)),
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        match self.seen.first().map(|seen| seen.k.dtype()) {
+            Some(DType::F16) => self.run::<f16>(storage, layout),
+            _ => self.run::<f32>(storage, layout),
         }
+    }
+}
+
+/// Keys and values of one batch of queries, from number `batch` on.
+struct KeysValues<'a, E> {
+    k: Heads<'a, E>,
+    v: Heads<'a, E>,
+    batch: usize,
+    shape: Sizes,
+}
+
+impl<'a, E: Element> KeysValues<'a, E> {
+    fn head(&self, head: usize) -> (Rows<'a, E>, Rows<'a, E>) {
+        let column = head * self.shape.d;
+        (self.k.at(self.batch, 0, column), self.v.at(self.batch, 0, column))
     }
 }
 
 impl Attention<'_> {
     /// With keys and values of a type.
-    fn run<E: Element>(
-        &self,
-        (s1, l1): (&CpuStorage, &Layout),
-        (s2, l2): (&CpuStorage, &Layout),
-        (s3, l3): (&CpuStorage, &Layout),
-    ) -> Result<(CpuStorage, Shape)> {
-        let (q, (b, t_q, n)) = Heads::<f32>::new(s1, l1)?;
-        let (k, (b_k, t_k, n_k)) = Heads::<E>::new(s2, l2)?;
-        let (v, dims_v) = Heads::<E>::new(s3, l3)?;
+    fn run<E: Element>(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (q, (b, t_q, n)) = Heads::<f32>::new(storage, layout)?;
         let n_head = self.n_head;
-        let fit = match self.batches {
-            Some(batches) => batches.len() == b && batches.iter().all(|&batch| batch < b_k),
-            None => b_k == b,
-        };
-        if !fit || n_k != n || dims_v != (b_k, t_k, n) || !n.is_multiple_of(n_head) {
-            bail!("attention: q {:?}, k {:?}, v {dims_v:?}", l1.shape(), l2.shape());
-        }
-        if t_k == 0 || (self.causal && t_k < t_q) {
-            bail!("attention: {t_q} queries, {t_k} keys");
+        if self.seen.len() != b || !n.is_multiple_of(n_head) {
+            bail!("attention: q {:?}, {} of keys, {n_head} heads", layout.shape(), self.seen.len());
         }
         let d = n / n_head;
-        // Query 0 may see this many keys, and each after it one more.
-        let visible = if self.causal { t_k - t_q + 1 } else { t_k };
-        let shape = Sizes { t_k, d, visible, causal: self.causal };
+        let locked: Vec<_> =
+            self.seen.iter().map(|s| (s.k.storage_and_layout(), s.v.storage_and_layout())).collect();
+        let mut all = Vec::with_capacity(b);
+        for (seen, ((k, l_k), (v, l_v))) in self.seen.iter().zip(&locked) {
+            let (Storage::Cpu(k), Storage::Cpu(v)) = (&**k, &**v) else {
+                bail!("attention: keys are not where the queries are");
+            };
+            let (k, dims_k) = Heads::<E>::new(k, l_k)?;
+            let (v, dims_v) = Heads::<E>::new(v, l_v)?;
+            let &Seen { batch, len: t_k, .. } = seen;
+            if dims_k != dims_v || dims_k.0 <= batch || dims_k.1 < t_k || dims_k.2 != n {
+                bail!("attention: q {:?}, k {dims_k:?}, v {dims_v:?}", layout.shape());
+            }
+            if t_k == 0 || (self.causal && t_k < t_q) {
+                bail!("attention: {t_q} queries, {t_k} keys");
+            }
+            // Query 0 may see this many keys, and each after it one more.
+            let visible = if self.causal { t_k - t_q + 1 } else { t_k };
+            all.push(KeysValues { k, v, batch, shape: Sizes { t_k, d, visible, causal: self.causal } });
+        }
+        let most = self.seen.iter().map(|seen| seen.len).max().unwrap_or(0);
         let mut out = vec![0f32; b * t_q * n];
         let shared = SharedOut::new(out.as_mut_ptr());
         if t_q <= FEW {
             let one = |scores: &mut [f32], task: usize| {
                 let (i, head) = (task / n_head, task % n_head);
-                let keys = self.keys_of(i);
-                let (k, v) = (k.at(keys, 0, head * d), v.at(keys, 0, head * d));
+                let ((k, v), shape) = (all[i].head(head), all[i].shape);
                 for row in 0..t_q {
                     let q = &q.at(i, row, head * d).values[..d];
                     // SAFETY: tasks write disjoint places: their batches differ, or their columns do.
@@ -123,29 +138,29 @@ impl Attention<'_> {
                     E::one_query(&mut scores[..shape.visible(row)], q, k, v, out);
                 }
             };
-            if b * t_q * t_k * n < LEAST {
-                let mut scores = vec![0.0; t_k];
+            let n_keys: usize = self.seen.iter().map(|seen| seen.len).sum();
+            if n_keys * t_q * n < LEAST {
+                let mut scores = vec![0.0; most];
                 (0..b * n_head).for_each(|task| one(&mut scores, task));
             } else {
-                pool::each_with(b * n_head, t_k, one);
+                pool::each_with(b * n_head, most, one);
             }
             return Ok((CpuStorage::F32(out), (b, t_q, n).into()));
         }
-        let packed = shape.packed();
-        let mut keys_values = vec![0f32; b * n_head * packed];
-        pool::each_chunk(&mut keys_values, packed, |packed, task| {
-            let (i, head) = (task / n_head, task % n_head);
-            let keys = self.keys_of(i);
-            pack(packed, k.at(keys, 0, head * d), v.at(keys, 0, head * d), shape);
+        let room = all.iter().map(|keys| keys.shape.packed()).max().unwrap_or(0);
+        let mut keys_values = vec![0f32; b * n_head * room];
+        pool::each_chunk(&mut keys_values, room, |packed, task| {
+            let ((k, v), shape) = (all[task / n_head].head(task % n_head), all[task / n_head].shape);
+            pack(&mut packed[..shape.packed()], k, v, shape);
         });
         let blocks = t_q.div_ceil(QUERIES);
         let scratch = MOST_ROWS * KEYS + QUERIES * d.next_multiple_of(WIDTH);
         pool::each_with(b * n_head * blocks, scratch, |scratch, task| {
             let (i, head, block) = (task / (n_head * blocks), task / blocks % n_head, task % blocks);
-            let first = block * QUERIES;
+            let (first, shape) = (block * QUERIES, all[i].shape);
             let job = Job {
                 q: q.at(i, first, head * d),
-                keys_values: &keys_values[(i * n_head + head) * packed..][..packed],
+                keys_values: &keys_values[(i * n_head + head) * room..][..shape.packed()],
                 first,
                 rows: QUERIES.min(t_q - first),
                 shape,
@@ -328,30 +343,63 @@ impl Tile<'_> {
 ///
 /// On a CPU keys and values may be f16 where the queries are f32.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize, causal: bool) -> Result<Tensor> {
-    attention_of(q, k, v, n_head, causal, None)
+    let ((b, _, _), (b_k, len, _)) = (q.dims3()?, k.dims3()?);
+    if b != b_k {
+        bail!("attention: q {:?}, k {:?}", q.shape(), k.shape());
+    }
+    let seen: Vec<Seen<'_>> = (0..b).map(|batch| Seen { k, v, batch, len }).collect();
+    attention_of(q, &seen, n_head, causal)
 }
 
-/// The same where batch `i` of the queries looks at keys and values of number `batches[i]`, if they are given.
-pub(crate) fn attention_of(
+/// The same where each batch of queries looks at keys and values of its own.
+///
+/// q: (n_batch, t_q, n_state); `seen` has `n_batch` -> (n_batch, t_q, n_state)
+pub(crate) fn attention_of(q: &Tensor, seen: &[Seen<'_>], n_head: usize, causal: bool) -> Result<Tensor> {
+    let rows = |x: &Tensor| x.stride().last() == Some(&1);
+    let first = seen.first().map(|seen| seen.k.dtype());
+    let kept = seen
+        .iter()
+        .all(|Seen { k, v, .. }| k.dtype() == v.dtype() && Some(k.dtype()) == first && rows(k) && rows(v));
+    let kept = kept && matches!(first, Some(DType::F32 | DType::F16));
+    if q.device().is_cpu() && q.dtype() == DType::F32 && kept && rows(q) {
+        return q.apply_op1_no_bwd(&Attention { n_head, causal, seen });
+    }
+    let (k, v, lens) = gathered(seen)?;
+    attention_by_steps(q, &k, &v, n_head, causal, &lens)
+}
+
+/// Keys and values one below the other, and how many of them each batch sees; a view where they lie so.
+fn gathered(seen: &[Seen<'_>]) -> Result<(Tensor, Tensor, Vec<usize>)> {
+    let Some(&first) = seen.first() else { bail!("attention: no keys") };
+    let lens: Vec<usize> = seen.iter().map(|seen| seen.len).collect();
+    let most = lens.iter().copied().max().unwrap_or(0);
+    let beside = |(i, s): (usize, &Seen<'_>)| {
+        s.k.id() == first.k.id() && s.v.id() == first.v.id() && s.batch == first.batch + i
+    };
+    if seen.iter().enumerate().all(beside) {
+        let part = |x: &Tensor| x.narrow(0, first.batch, seen.len())?.narrow(1, 0, most);
+        return Ok((part(first.k)?, part(first.v)?, lens));
+    }
+    let all = |of: fn(&Seen<'_>) -> Tensor| {
+        let parts = seen.iter().map(|s| {
+            let (x, rest) = (of(s), most - s.len);
+            x.narrow(0, s.batch, 1)?.narrow(1, 0, s.len)?.pad_with_zeros(1, 0, rest)
+        });
+        Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)
+    };
+    Ok((all(|s| s.k.clone())?, all(|s| s.v.clone())?, lens))
+}
+
+/// Operation by operation. Batch `i` of the queries sees `lens[i]` keys; where they differ there is one query each.
+fn attention_by_steps(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
     n_head: usize,
     causal: bool,
-    batches: Option<&[usize]>,
+    lens: &[usize],
 ) -> Result<Tensor> {
     let (b, t_q, n) = q.dims3()?;
-    let rows = |x: &Tensor| x.stride().last() == Some(&1);
-    let kept = k.dtype() == v.dtype() && matches!(k.dtype(), DType::F32 | DType::F16);
-    if q.device().is_cpu() && q.dtype() == DType::F32 && kept && rows(q) && rows(k) && rows(v) {
-        return q.apply_op3_no_bwd(k, v, &Attention { n_head, causal, batches });
-    }
-    if let Some(batches) = batches {
-        let batches: Vec<u32> = batches.iter().map(|&batch| batch as u32).collect();
-        let batches = Tensor::new(batches, k.device())?;
-        let (k, v) = (k.index_select(&batches, 0)?, v.index_select(&batches, 0)?);
-        return attention_of(q, &k, &v, n_head, causal, None);
-    }
     let t_k = k.dim(1)?;
     let heads = |x: &Tensor, t: usize| {
         x.reshape((b, t, n_head, n / n_head))?.transpose(1, 2)?.contiguous() // (n_batch, n_head, t, head_dim)
@@ -365,7 +413,12 @@ pub(crate) fn attention_of(
     for first in (0..t_q).step_by(block) {
         let rows = block.min(t_q - first);
         let mut scores = q.narrow(2, first, rows)?.contiguous()?.matmul(&k)?.to_dtype(DType::F32)?;
-        if causal && t_q > 1 {
+        if lens.iter().any(|&len| len < t_k) {
+            if causal && t_q > 1 {
+                bail!("attention: {t_q} queries each, and keys {lens:?}");
+            }
+            scores = scores.broadcast_add(&length_mask(lens, t_k, q.device())?)?;
+        } else if causal && t_q > 1 {
             scores = scores.broadcast_add(&causal_mask(first, rows, t_q, t_k, q.device())?)?;
         }
         let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?;
@@ -389,4 +442,11 @@ fn causal_mask(
         })
         .collect();
     Tensor::from_vec(mask, (rows, t_k), device)
+}
+
+/// 0 where a batch may see a key, -inf elsewhere. -> (n_batch, 1, 1, t_k)
+fn length_mask(lens: &[usize], t_k: usize, device: &candle_core::Device) -> Result<Tensor> {
+    let row = |&len: &usize| (0..t_k).map(move |j| if j < len { 0.0 } else { f32::NEG_INFINITY });
+    let mask: Vec<f32> = lens.iter().flat_map(row).collect();
+    Tensor::from_vec(mask, (lens.len(), 1, 1, t_k), device)
 }

@@ -103,8 +103,8 @@ pub(super) fn decode(
     decode.prefix = Some(TextOrTokens::Tokens(scene.prefix.to_vec())).filter(|_| !scene.prefix.is_empty());
     decode.prompt = Some(TextOrTokens::Tokens(scene.prompt.to_vec()));
     let seek = (scene.time_offset * SAMPLE_RATE as f64) as usize / HOP_LENGTH;
-    let decoded = fallback::decode_with_fallback(model, tokenizer, &xa, &options, &[seek], observer)?;
-    let Some(result) = decoded.and_then(|mut results| results.pop()) else { return Ok(None) };
+    let decoded = fallback::decode_with_fallback(model, tokenizer, &xa, &options, seek, observer)?;
+    let Some(result) = decoded else { return Ok(None) };
 
     let eot = tokenizer.special().eot;
     let text: Vec<u32> =

@@ -1,7 +1,7 @@
-//! Windows decoded several at a time: stretches of speech, cut where it pauses, none of which needs to know what came before.
-//! Each goes through the whole ladder of temperatures, and what a window broke off in is heard again, as one by one.
+//! Windows decoded several at a time (`together`): stretches of speech, cut where it pauses, none of which needs to know what
+//! came before. What a window broke off in is heard again, as one by one.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,10 @@ use super::checkpoint::{as_kept, bits, from_kept};
 use super::guarded::Heard;
 use super::{Transcriber, Transcription, Window, frames, segments};
 use crate::audio::N_FRAMES;
+use crate::decoding::DecodingResult;
 use crate::error::Result;
+use crate::guards::LeftOut;
+use crate::model::AudioFeatures;
 use crate::observer::{Observer, Silent};
 use crate::timing::{self, WordOptions};
 use crate::transcript::Segment;
@@ -24,6 +27,9 @@ const SHORTEST_REST: usize = 50;
 pub(super) struct Batches {
     /// In the order of time.
     left: VecDeque<Window>,
+    /// Where those of them start that are being decoded.
+    #[serde(skip)]
+    claimed: BTreeSet<usize>,
     /// By where the window starts.
     done: BTreeMap<usize, Done>,
 }
@@ -34,6 +40,8 @@ struct Done {
     temperature: f64,
     #[serde(serialize_with = "as_kept", deserialize_with = "from_kept")]
     segments: Vec<Segment>,
+    /// What was taken for made up.
+    left_out: Vec<LeftOut>,
 }
 
 impl Batches {
@@ -53,14 +61,49 @@ impl Batches {
             from = end;
         }
         left.retain(|window| window.segment_size > 0);
-        Self { left, done: BTreeMap::new() }
+        Self { left, claimed: BTreeSet::new(), done: BTreeMap::new() }
+    }
+
+    /// Whether nothing is left to do.
+    pub(super) fn is_done(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// The first window that is not done.
+    pub(super) fn first(&self) -> Option<&Window> {
+        self.left.front()
+    }
+
+    /// The next window that nobody decodes yet.
+    pub(super) fn claim(&mut self) -> Option<Window> {
+        let window = *self.left.iter().find(|window| !self.claimed.contains(&window.seek))?;
+        self.claimed.insert(window.seek);
+        Some(window)
+    }
+
+    /// Nobody decodes anything any more.
+    pub(super) fn forget_claims(&mut self) {
+        self.claimed.clear();
+    }
+
+    /// A window is done, but for the rest of it.
+    fn settle(&mut self, window: Window, rest: Option<Window>, done: Done) {
+        self.claimed.remove(&window.seek);
+        if let Some(at) = self.left.iter().position(|left| left.seek == window.seek) {
+            match rest {
+                Some(rest) => self.left[at] = rest,
+                None => drop(self.left.remove(at)),
+            }
+        }
+        self.done.insert(window.seek, done);
     }
 
     /// Gives what is done, and has nothing undone before it, to the run.
     fn deliver(&mut self, run: &mut Transcription, observer: &mut dyn Observer) -> ControlFlow<()> {
         let undone = self.left.front().map_or(usize::MAX, |window| window.seek);
         while let Some(entry) = self.done.first_entry().filter(|entry| *entry.key() < undone) {
-            let Done { temperature, segments: new } = entry.remove();
+            let Done { temperature, segments: new, left_out } = entry.remove();
+            run.left_out.extend(left_out);
             run.last_speech_timestamp = segments::end_of(&new).unwrap_or(run.last_speech_timestamp);
             run.add(new, temperature, observer)?;
         }
@@ -68,73 +111,48 @@ impl Batches {
         ControlFlow::Continue(())
     }
 
-    /// Gives the run all that was done before it was stopped.
+    /// Gives the run what was done before it was stopped, up to the first window that was not.
     pub(super) fn finish(mut self, run: &mut Transcription) {
-        self.left.clear();
         let _ = self.deliver(run, &mut Silent);
-    }
-
-    /// End of the last word or segment before this frame, in seconds.
-    fn heard_before(&self, run: &Transcription, seek: usize) -> f64 {
-        let before = self.done.range(..seek).next_back();
-        before.and_then(|(_, done)| segments::end_of(&done.segments)).unwrap_or(run.last_speech_timestamp)
     }
 }
 
 impl Transcriber {
-    /// Decodes the next windows together; `Break` when nothing is left or the observer stopped.
-    pub(super) fn next_batch(
+    /// What becomes of a window of a batch, of which the ladder gave `tried`; `Break` if the observer stopped.
+    pub(super) fn settle(
         &self,
         run: &mut Transcription,
-        batches: &mut Batches,
+        window: Window,
+        xa: AudioFeatures,
+        tried: Vec<DecodingResult>,
         observer: &mut dyn Observer,
     ) -> Result<ControlFlow<()>> {
-        let n = run.options.batch.unwrap_or(1).min(batches.left.len());
-        let windows: Vec<Window> = batches.left.range(..n).copied().collect();
-        if windows.is_empty() {
-            return Ok(ControlFlow::Break(()));
-        }
-        let xa = self.encode(run.sound.windows(&windows)?, n)?;
-        run.options.decode.prompt =
-            run.prompt_of(&run.tokens[..run.initial_prompt_len], self.model.dims().n_text_ctx);
-        let decoded = self.ladder(run, &windows, &xa, observer)?;
-        let Some(decoded) = decoded else { return Ok(ControlFlow::Break(())) };
-        batches.left.drain(..n);
-        let mut rests = Vec::new();
-        for (i, (&window, tried)) in windows.iter().zip(decoded).enumerate() {
-            let heard = self.guarded(run, window, xa.select(&[i])?, tried, observer)?;
-            let Some(heard) = heard else { return Ok(ControlFlow::Break(())) };
-            // A shorter window leaves something too.
-            let mut left = heard.window.seek + heard.window.segment_size;
-            let new = if heard.is_silence {
-                Vec::new()
-            } else {
-                let heard_before = batches.heard_before(run, window.seek);
-                let (new, rest) = self.heard(run, &heard, heard_before)?;
-                left = rest.unwrap_or(left);
-                self.believed(run, &heard, new)?
-            };
-            let end = window.seek + window.segment_size;
-            if left + SHORTEST_REST <= end {
-                rests.push(Window { seek: left, segment_size: end - left });
-            }
-            let done = Done { temperature: heard.result.temperature, segments: new };
-            batches.done.insert(window.seek, done);
-        }
-        rests.into_iter().rev().for_each(|rest| batches.left.push_front(rest));
-        if batches.deliver(run, observer).is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
-        Ok(run.report(observer))
+        let n_left_out = run.left_out.len();
+        let heard = self.guarded(run, window, xa, tried, observer)?;
+        let Some(heard) = heard else { return Ok(ControlFlow::Break(())) };
+        // A shorter window leaves something too.
+        let mut left = heard.window.seek + heard.window.segment_size;
+        let new = if heard.is_silence {
+            Vec::new()
+        } else {
+            let (new, rest) = self.heard(run, &heard)?;
+            left = rest.unwrap_or(left);
+            self.believed(run, &heard, new)?
+        };
+        let end = window.seek + window.segment_size;
+        let rest = (left + SHORTEST_REST <= end).then(|| Window { seek: left, segment_size: end - left });
+        // Told in the order of time, as segments are.
+        let left_out = run.left_out.split_off(n_left_out);
+        let done = Done { temperature: heard.result.temperature, segments: new, left_out };
+        let Some(mut batches) = run.batches.take() else { return Ok(ControlFlow::Break(())) };
+        batches.settle(window, rest, done);
+        let flow = batches.deliver(run, observer);
+        run.batches = Some(batches);
+        Ok(if flow.is_break() { flow } else { run.report(observer) })
     }
 
     /// The segments of a window of a batch, and the mel frame from which on it is to be heard again.
-    fn heard(
-        &self,
-        run: &Transcription,
-        heard: &Heard,
-        heard_before: f64,
-    ) -> Result<(Vec<Segment>, Option<usize>)> {
+    fn heard(&self, run: &Transcription, heard: &Heard) -> Result<(Vec<Segment>, Option<usize>)> {
         let (window, result) = (heard.window, &heard.result);
         let split = segments::split_by_timestamps(&self.tokenizer, window, result);
         let (mut new, mut seek) = (split.segments, split.seek);
@@ -145,7 +163,8 @@ impl Transcriber {
                 task: run.options.decode.task,
                 prepend_punctuations: &run.options.prepend_punctuations,
                 append_punctuations: &run.options.append_punctuations,
-                last_speech_timestamp: heard_before,
+                // It was cut where speech paused, so what came before ended there.
+                last_speech_timestamp: window.time_offset(),
             };
             let (model, size) = (self.model(), window.segment_size);
             timing::add_word_timestamps(&mut new, model, &self.tokenizer, &heard.xa, size, &words)?;

@@ -1,6 +1,5 @@
 //! The temperature ladder: a window is decoded at rising temperatures until its text can be believed.
 
-use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use crate::decoding::{DecodingResult, DecodingTask};
@@ -54,8 +53,8 @@ pub fn options_at(options: &DecodingOptions, temperature: f64) -> DecodingOption
     options
 }
 
-/// Decodes encoded windows together, each at the temperatures that it needs; `None` if the observer stopped it. `seeks` has
-/// where each of them starts. The observer is told the text of the first one that is being decoded.
+/// Decodes an encoded window at the temperatures that it needs; `None` if the observer stopped it. `seek` is where it starts.
+/// The observer is told its text so far.
 ///
 /// # Errors
 /// If the device fails.
@@ -64,54 +63,40 @@ pub fn decode_with_fallback(
     tokenizer: &Tokenizer,
     xa: &AudioFeatures,
     options: &TranscribeOptions,
-    seeks: &[usize],
+    seek: usize,
     observer: &mut dyn Observer,
-) -> Result<Option<Vec<DecodingResult>>> {
-    let tried = all_readings(model, tokenizer, xa, options, seeks, &mut |_| Ok(false), observer)?;
-    Ok(tried.map(|tried| tried.into_iter().filter_map(|mut results| results.pop()).collect()))
+) -> Result<Option<DecodingResult>> {
+    let tried = all_readings(model, tokenizer, xa, options, seek, &mut || Ok(false), observer)?;
+    Ok(tried.and_then(|mut results| results.pop()))
 }
 
-/// The same with all decodings of each window, the one that counts last. Where `is_vain` says so of a window's number, nothing
-/// more is tried.
+/// The same with all decodings, the one that counts last. Where `is_vain` says so nothing more is tried.
 pub(super) fn all_readings(
     model: &dyn Model,
     tokenizer: &Tokenizer,
     xa: &AudioFeatures,
     options: &TranscribeOptions,
-    seeks: &[usize],
-    is_vain: &mut dyn FnMut(usize) -> Result<bool>,
+    seek: usize,
+    is_vain: &mut dyn FnMut() -> Result<bool>,
     observer: &mut dyn Observer,
-) -> Result<Option<Vec<Vec<DecodingResult>>>> {
-    let mut results: Vec<Vec<DecodingResult>> = vec![Vec::new(); seeks.len()];
-    let mut open: Vec<usize> = (0..seeks.len()).collect();
-    let mut xa = Cow::Borrowed(xa);
+) -> Result<Option<Vec<DecodingResult>>> {
+    let mut results = Vec::new();
     for (rung, &temperature) in options.temperatures.iter().enumerate() {
         let decode = options_at(&options.decode, temperature);
         let task = DecodingTask::new(model, tokenizer, &decode)?;
-        let seeds: Vec<u64> = open.iter().map(|&i| seed(options, seeks[i], rung)).collect();
         let mut on_tokens = |tokens: &[u32]| -> ControlFlow<()> {
             observer.event(Event::Text { so_far: &tokenizer.decode(tokens) })
         };
-        let Some(decoded) = task.run(&xa, &seeds, &mut on_tokens)? else { return Ok(None) };
-        let is_last = rung + 1 == options.temperatures.len();
-        let mut rejected = Vec::new();
-        for (i, result) in decoded.into_iter().enumerate() {
-            if let Verdict::Retry(reason) = judge(options, &result)
-                && !is_vain(open[i])?
-            {
-                if !is_last && observer.event(Event::Fallback { temperature, reason }).is_break() {
-                    return Ok(None);
-                }
-                rejected.push(i);
-            }
-            results[open[i]].push(result);
-        }
-        if rejected.is_empty() || is_last {
+        let decoded = task.run(xa, &[seed(options, seek, rung)], &mut on_tokens)?;
+        let Some(result) = decoded.and_then(|mut decoded| decoded.pop()) else { return Ok(None) };
+        let verdict = judge(options, &result);
+        results.push(result);
+        let Verdict::Retry(reason) = verdict else { break };
+        if rung + 1 == options.temperatures.len() || is_vain()? {
             break;
         }
-        if rejected.len() < open.len() {
-            xa = Cow::Owned(xa.select(&rejected)?);
-            open = rejected.into_iter().map(|i| open[i]).collect();
+        if observer.event(Event::Fallback { temperature, reason }).is_break() {
+            return Ok(None);
         }
     }
     Ok(Some(results))
@@ -154,22 +139,31 @@ impl TranscribeOptions {
         if self.vad.is_some() && self.clip_timestamps.iter().any(|t| *t > 0.0) {
             return bad("`vad` and `clip_timestamps` can't be given together".into());
         }
-        if let Some(batch) = self.batch {
-            if !(1..=MOST_WINDOWS).contains(&batch) {
-                return bad(format!("`batch` must be 1 to {MOST_WINDOWS} windows, not {batch}"));
-            }
-            // Windows of a batch know nothing of each other.
-            let together = |name: &str| bad(format!("`batch` and `{name}` can't be given together"));
-            if self.condition_on_previous_text {
-                return together("condition_on_previous_text");
-            }
-            if self.hallucination_silence_threshold.is_some() {
-                return together("hallucination_silence_threshold");
-            }
-            if self.clip_timestamps.iter().any(|t| *t > 0.0) {
-                return together("clip_timestamps");
-            }
-        }
+        self.validate_batch()?;
         self.vad.as_ref().map_or(Ok(()), VadOptions::validate)
+    }
+
+    /// Checks `batch`, and what does not go together with it.
+    ///
+    /// # Errors
+    /// If there is any of it.
+    pub fn validate_batch(&self) -> Result<()> {
+        let Some(batch) = self.batch else { return Ok(()) };
+        if !(1..=MOST_WINDOWS).contains(&batch) {
+            let why = format!("`batch` must be 1 to {MOST_WINDOWS} windows, not {batch}");
+            return Err(crate::error::Error::Options(why));
+        }
+        // Windows of a batch know nothing of each other.
+        let given = [
+            (self.condition_on_previous_text, "condition_on_previous_text"),
+            (self.hallucination_silence_threshold.is_some(), "hallucination_silence_threshold"),
+            (self.clip_timestamps.iter().any(|t| *t > 0.0), "clip_timestamps"),
+        ];
+        match given.into_iter().find(|(given, _)| *given) {
+            Some((_, name)) => {
+                Err(crate::error::Error::Options(format!("`batch` and `{name}` can't be given together")))
+            }
+            None => Ok(()),
+        }
     }
 }

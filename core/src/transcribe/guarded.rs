@@ -44,19 +44,26 @@ impl Candidate {
 }
 
 impl Transcriber {
-    /// Decodes windows together, each at the temperatures that it needs; `None` if the observer stopped it. Where nobody
-    /// speaks, one is enough.
+    /// Decodes a window at the temperatures that it needs; `None` if the observer stopped it. Where nobody speaks, one is
+    /// enough.
     pub(super) fn ladder(
         &self,
         run: &mut Transcription,
-        windows: &[Window],
+        window: Window,
         xa: &AudioFeatures,
         observer: &mut dyn Observer,
-    ) -> Result<Option<Vec<Vec<DecodingResult>>>> {
-        let seeks: Vec<usize> = windows.iter().map(|window| window.seek).collect();
+    ) -> Result<Option<Vec<DecodingResult>>> {
         let (options, sound, listener) = (&run.options, &run.sound, &mut run.listener);
-        let mut is_vain = |i: usize| Ok(listener.hears(sound, windows[i])? == Some(false));
-        fallback::all_readings(self.model(), &self.tokenizer, xa, options, &seeks, &mut is_vain, observer)
+        let mut is_vain = || Ok(listener.hears(sound, window)? == Some(false));
+        fallback::all_readings(
+            self.model(),
+            &self.tokenizer,
+            xa,
+            options,
+            window.seek,
+            &mut is_vain,
+            observer,
+        )
     }
 
     /// The best reading of a window, of which the ladder gave `tried`; `None` if the observer stopped it.

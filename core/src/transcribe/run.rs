@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use super::batch::Batches;
 use super::window::{Window, frames, seconds};
 use super::{Plan, Transcription};
 use crate::audio::N_FRAMES;
@@ -44,6 +45,11 @@ impl Transcription {
     /// Segments so far, or since the last checkpoint.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
+    }
+
+    /// Whether all windows of a run in batches are done.
+    pub fn is_done(&self) -> bool {
+        self.batches.as_ref().is_some_and(Batches::is_done)
     }
 
     /// The next window, moving on to the clip it lies in.

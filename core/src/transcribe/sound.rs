@@ -39,22 +39,12 @@ impl Sound {
         }
     }
 
-    /// The mel of windows in the order of time; none that begins before the first of them is asked for later.
-    /// -> (n, n_mels, N_FRAMES), row-major
-    pub(super) fn windows(&self, windows: &[Window]) -> Result<Vec<f32>> {
-        let keep = windows.first().map_or(0, |window| window.seek);
-        let mut all = Vec::new();
-        for window in windows {
-            let one = match self {
-                Self::Whole(mel, _) => mel.window(window.seek, window.segment_size),
-                Self::Stream(stream) => lock(stream).window(keep, window.seek, window.segment_size)?,
-            };
-            match all.is_empty() {
-                true => all = one,
-                false => all.extend(one),
-            }
+    /// The mel of a window; none that begins before frame `keep` is asked for later. -> (n_mels, N_FRAMES), row-major
+    pub(super) fn window(&self, keep: usize, window: Window) -> Result<Vec<f32>> {
+        match self {
+            Self::Whole(mel, _) => Ok(mel.window(window.seek, window.segment_size)),
+            Self::Stream(stream) => lock(stream).window(keep, window.seek, window.segment_size),
         }
-        Ok(all)
     }
 
     /// The mel of a window that lies in one that was heard before; others of the same batch may still be asked for.

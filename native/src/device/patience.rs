@@ -11,17 +11,16 @@ use candle_whisper_core::{Event, Observer};
 /// Longer than any window takes until its first word, once the kernels are there.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Passes on what happens, and has `say` called if there is no text for so long.
+/// Has something said if there is no text for long.
 #[derive(Debug)]
-pub struct Patient<'a, O: ?Sized> {
-    observer: &'a mut O,
+pub struct Patience {
     /// Told that the wait begins anew; gone once the GPU has answered.
     waiting: Option<Sender<()>>,
 }
 
-impl<'a, O: Observer + ?Sized> Patient<'a, O> {
+impl Patience {
     /// Begins to wait.
-    pub fn new(observer: &'a mut O, patience: Duration, say: impl FnOnce() + Send + 'static) -> Self {
+    pub fn new(patience: Duration, say: impl FnOnce() + Send + 'static) -> Self {
         let (waiting, text) = channel();
         // Ends by itself, at the latest when nobody waits any more.
         thread::spawn(move || {
@@ -33,17 +32,36 @@ impl<'a, O: Observer + ?Sized> Patient<'a, O> {
                 }
             }
         });
-        Self { observer, waiting: Some(waiting) }
+        Self { waiting: Some(waiting) }
+    }
+
+    /// Something happened.
+    pub fn hear(&mut self, event: &Event<'_>) {
+        match (event, &self.waiting) {
+            // The recording is read before the GPU has anything to do.
+            (Event::Reading { .. }, Some(waiting)) => drop(waiting.send(())),
+            _ => self.waiting = None,
+        }
+    }
+}
+
+/// Passes on what happens, and has `say` called if there is no text for so long.
+#[derive(Debug)]
+pub struct Patient<'a, O: ?Sized> {
+    observer: &'a mut O,
+    patience: Patience,
+}
+
+impl<'a, O: Observer + ?Sized> Patient<'a, O> {
+    /// Begins to wait.
+    pub fn new(observer: &'a mut O, patience: Duration, say: impl FnOnce() + Send + 'static) -> Self {
+        Self { observer, patience: Patience::new(patience, say) }
     }
 }
 
 impl<O: Observer + ?Sized> Observer for Patient<'_, O> {
     fn event(&mut self, event: Event<'_>) -> ControlFlow<()> {
-        match (&event, &self.waiting) {
-            // The recording is read before the GPU has anything to do.
-            (Event::Reading { .. }, Some(waiting)) => drop(waiting.send(())),
-            _ => self.waiting = None,
-        }
+        self.patience.hear(&event);
         self.observer.event(event)
     }
 }

@@ -3,10 +3,11 @@
 //! the GPU's memory.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaSlice, CudaStream, DevicePtr, result, sys};
-use candle_core::{CudaDevice, DType, Device, Result, Tensor};
+use candle_core::{CudaDevice, DType, Device, Result, Tensor, bail};
+use candle_whisper_core::model::Piece;
 
 use super::arguments::{AddNorm, Attend, Embed, Linear, Row, Scores};
 use super::launch::{Grid, Kernels, address, said};
@@ -58,6 +59,8 @@ pub struct State {
     row: CudaSlice<i32>,
     caches: Table,
     audio: Table,
+    /// Those whose addresses `audio` has.
+    pieces: Vec<Weak<Piece>>,
     graphs: HashMap<Shape, Recorded>,
     recorder: Arc<CudaStream>,
 }
@@ -127,6 +130,7 @@ impl State {
             row: gpu.alloc_zeros(4 * room)?,
             caches: Table::new(gpu)?,
             audio: Table::new(gpu)?,
+            pieces: Vec::new(),
             graphs: HashMap::new(),
             recorder,
         })
@@ -148,7 +152,7 @@ pub struct Decoder<'a> {
 }
 
 impl Decoder<'_> {
-    /// Runs tokens. caches: each layer's keys and values, audio: each layer's of each piece of audio; hidden: (rows, n_state).
+    /// Runs tokens. caches: each layer's keys and values; hidden: (rows, n_state).
     ///
     /// # Errors
     /// If the device fails.
@@ -157,7 +161,7 @@ impl Decoder<'_> {
         rows: &[Row],
         shape: Shape,
         caches: Vec<u64>,
-        audio: Vec<u64>,
+        audio: &[Arc<Piece>],
         wanted: &[Wanted],
         hidden: &Tensor,
     ) -> Result<()> {
@@ -166,9 +170,16 @@ impl Decoder<'_> {
             let (room, recorder) = (rows.len().next_power_of_two(), self.state.recorder.clone());
             *self.state = State::sized(self.gpu, n, self.dtype, room, recorder)?;
         }
-        let n_audio = audio.len() / (2 * self.network.decoder.len());
-        // Both, whichever moves.
-        if self.state.caches.set(self.gpu, caches)? | self.state.audio.set(self.gpu, audio)? {
+        let n_audio = audio.len();
+        let mut moved = self.state.caches.set(self.gpu, caches)?;
+        // Held weakly, so that no other piece can come to lie where one of these was.
+        let same = |(old, new): (&Weak<Piece>, &Arc<Piece>)| old.as_ptr() == Arc::as_ptr(new);
+        if self.state.pieces.len() != n_audio || !self.state.pieces.iter().zip(audio).all(same) {
+            let addresses = self.addresses(audio, shape.keys)?;
+            moved |= self.state.audio.set(self.gpu, addresses)?;
+            self.state.pieces = audio.iter().map(Arc::downgrade).collect();
+        }
+        if moved {
             self.state.graphs.clear();
         }
         let numbers: Vec<i32> = rows.iter().flat_map(|r| [r.token, r.cache, r.position, r.audio]).collect();
@@ -182,6 +193,24 @@ impl Decoder<'_> {
         }
         let network = self.network;
         self.norm(&stream, &network.decoder_norm, rows.len(), address(hidden)?)
+    }
+
+    /// Of each layer, where each piece's keys and values of it are.
+    fn addresses(&self, audio: &[Arc<Piece>], keys: usize) -> Result<Vec<u64>> {
+        let mut addresses = Vec::with_capacity(2 * self.network.decoder.len() * audio.len());
+        for i in 0..self.network.decoder.len() {
+            for piece in audio {
+                let Some(layer) = piece.layers().get(i) else {
+                    bail!("audio that was encoded without decoder layer {i}")
+                };
+                let (k, v) = (layer.k()?, layer.v()?);
+                if k.dim(1)? != keys || k.dtype() != self.dtype {
+                    bail!("pieces of audio of {} and {keys} positions", k.dim(1)?);
+                }
+                addresses.extend([address(&k)?, address(&v)?]);
+            }
+        }
+        Ok(addresses)
     }
 
     fn width(&self) -> Result<usize> {
@@ -202,7 +231,7 @@ impl Decoder<'_> {
             let recorded = self.layers(&recorder, shape, n_audio, &[]);
             let graph = recorder.end_capture(sys::CUgraphInstantiate_flags(0)).map_err(said);
             recorded?;
-            let Some(graph) = graph? else { candle_core::bail!("the GPU recorded nothing") };
+            let Some(graph) = graph? else { bail!("the GPU recorded nothing") };
             self.state.graphs.insert(shape, Recorded(graph));
         }
         let graph = &self.state.graphs[&shape].0;
@@ -230,7 +259,7 @@ impl Decoder<'_> {
         let x = address(&state.x)?;
         let (q, y, wide) = (address(&state.q)?, address(&state.y)?, address(&state.wide)?);
         for (i, Block { attn, cross, mlp }) in self.network.decoder.iter().enumerate() {
-            let Some(cross) = cross else { candle_core::bail!("layer {i} does not look at the audio") };
+            let Some(cross) = cross else { bail!("layer {i} does not look at the audio") };
             let cache = state.caches.at(stream, 2 * i);
             let linear = Linear { out: q, row, cache, ..Linear::default() };
             self.normed(stream, "qkv", &attn.norm, &attn.qkv, rows, linear)?;

@@ -82,40 +82,17 @@ impl GpuWhisper {
         wanted: &[Wanted],
     ) -> CandleResult<Tensor> {
         let (n_batch, n_new) = tokens.dims2()?;
-        let (n_audio, keys, _) = xa.tensor().dims3()?;
-        let tokens: Vec<u32> = tokens.flatten_all()?.to_vec1()?;
-        let capacity = cache.capacity();
-        let position = cache.len();
-        if position + n_new > capacity {
-            bail!("the cache has room for {capacity} tokens, not {}", position + n_new);
-        }
-        if n_audio == 0 || n_batch % n_audio != 0 {
+        let n_audio = xa.n_audio();
+        if n_audio == 0 || n_batch == 0 || n_batch % n_audio != 0 {
             bail!("{n_batch} rows can't look at {n_audio} pieces of audio");
         }
         let per = n_batch / n_audio;
-        let mut rows = Vec::with_capacity(tokens.len());
-        for (i, &token) in tokens.iter().enumerate() {
-            let (row, new) = (i / n_new, i % n_new);
-            if token as usize >= self.dims.n_vocab {
-                bail!("there is no token {token}");
-            }
-            rows.push(Row {
-                token: token as i32,
-                cache: (row * capacity) as i32,
-                position: (position + new) as i32,
-                audio: (row / per) as i32,
-            });
-        }
+        let rows = self.rows(tokens, cache, per)?;
         let mut caches = Vec::with_capacity(2 * self.dims.n_text_layer);
-        let mut audio = Vec::with_capacity(2 * self.dims.n_text_layer * n_audio);
         for i in 0..self.dims.n_text_layer {
-            let (k, v) = cache.layer(i).tensors();
-            caches.extend([address(k)?, address(v)?]);
-            let (k, v) = xa.layer(i).tensors();
-            let one = (keys * self.dims.n_state * self.dtype.size_in_bytes()) as u64;
-            let (k, v) = (address(k)?, address(v)?);
-            audio.extend((0..n_audio as u64).flat_map(|i| [k + i * one, v + i * one]));
+            caches.extend([address(cache.layer(i).k())?, address(cache.layer(i).v())?]);
         }
+        let keys = xa.pieces()[0].tensor().dim(1)?;
         let hidden = self.room((n_batch, n_new, self.dims.n_state), self.dtype)?;
         let shape = Shape { rows: rows.len(), per: per * n_new, new: n_new, keys };
         let mut state = self.state();
@@ -126,9 +103,39 @@ impl GpuWhisper {
             gpu: &self.gpu,
             state: &mut state,
         };
-        decoder.run(&rows, shape, caches, audio, wanted, &hidden)?;
+        decoder.run(&rows, shape, caches, xa.pieces(), wanted, &hidden)?;
         cache.advance(n_new);
         Ok(hidden)
+    }
+
+    /// Where each token goes. tokens: (n_batch, n_new), `per` rows to a piece of audio
+    fn rows(&self, tokens: &Tensor, cache: &KvCache, per: usize) -> CandleResult<Vec<Row>> {
+        let (n_batch, n_new) = tokens.dims2()?;
+        let (capacity, lens) = (cache.capacity(), cache.lens());
+        if n_batch != lens.len() {
+            bail!("the cache has {} rows, not {n_batch}", lens.len());
+        }
+        if n_new > 1 && cache.common_len().is_none() {
+            bail!("rows of different lengths take one token each, not {n_new}");
+        }
+        if cache.len() + n_new > capacity.min(self.dims.n_text_ctx) {
+            bail!("the cache has room for {capacity} tokens, not {}", cache.len() + n_new);
+        }
+        let tokens: Vec<u32> = tokens.flatten_all()?.to_vec1()?;
+        let mut rows = Vec::with_capacity(tokens.len());
+        for (i, token) in tokens.into_iter().enumerate() {
+            let (row, new) = (i / n_new, i % n_new);
+            if token as usize >= self.dims.n_vocab {
+                bail!("there is no token {token}");
+            }
+            rows.push(Row {
+                token: token as i32,
+                cache: (row * capacity) as i32,
+                position: (lens[row] + new) as i32,
+                audio: (row / per) as i32,
+            });
+        }
+        Ok(rows)
     }
 
     /// A tensor whose numbers are written before they are read.
@@ -178,9 +185,10 @@ impl Model for GpuWhisper {
             let (k, v) = (self.room(shape, self.dtype)?, self.room(shape, self.dtype)?);
             encoder.product(&xa, &cross.key, &k, n_audio * n_ctx)?;
             encoder.product(&xa, &cross.value.weight, &v, n_audio * n_ctx)?;
-            layers.push(CrossKeyValue::new(k, v));
+            let one = |i| CrossKeyValue::new(k.clone(), v.clone(), i);
+            layers.push((0..n_audio).map(one).collect::<CandleResult<_>>()?);
         }
-        Ok(AudioFeatures::with_layers(xa, layers))
+        AudioFeatures::of_batch(&xa, layers)
     }
 
     fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache> {
@@ -215,7 +223,7 @@ impl Model for GpuWhisper {
         heads: &[Head],
     ) -> Result<(Tensor, Vec<Tensor>)> {
         let (n_batch, n_tokens) = tokens.dims2()?;
-        let keys = xa.tensor().dim(1)?;
+        let keys = xa.pieces().first().map_or(Ok(0), |piece| piece.tensor().dim(1))?;
         let mut wanted: Vec<Wanted> = Vec::with_capacity(heads.len());
         for &(layer, head) in heads {
             if layer >= self.dims.n_text_layer || head >= self.dims.n_text_head {
