@@ -14,6 +14,7 @@ use crate::model::{AudioFeatures, Model, Piece};
 use crate::options::DecodingOptions;
 use crate::tokenizer::Tokenizer;
 
+pub mod choice;
 pub mod filters;
 mod language;
 mod options;

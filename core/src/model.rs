@@ -7,6 +7,7 @@ use candle_core::{D, DType, Device, Module, Tensor};
 use candle_nn::LayerNorm;
 
 use crate::attention::{CrossAttention, CrossKeyValue, SelfAttention};
+use crate::decoding::choice::{Chosen, Question};
 use crate::dims::{Head, ModelDimensions};
 use crate::error::{Error, Result};
 use crate::kv_cache::KvCache;
@@ -54,6 +55,15 @@ pub trait Model: Send + Sync {
     /// # Errors
     /// If the shapes do not fit or the device fails.
     fn project(&self, hidden: &Tensor) -> Result<Tensor>;
+
+    /// The next tokens of some rows, for a model that chooses them where its logits are; `None` if it doesn't, or not by such
+    /// rules. hidden: (n_rows, n_state)
+    ///
+    /// # Errors
+    /// If the shapes do not fit or the device fails.
+    fn choose(&self, _hidden: &Tensor, _question: &Question<'_>) -> Result<Option<Vec<Chosen>>> {
+        Ok(None)
+    }
 
     /// Runs whole sequences and gives, beside the hidden states, the cross-attention scores of `heads` before
     /// the softmax. tokens: (n_batch, n_tokens)

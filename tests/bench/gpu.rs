@@ -1,7 +1,7 @@
 //! `cargo run --release --features candle-whisper/cuda --example gpu`: the kernels for GPUs against the network of the core on
 //! candle's operations, with random weights of a model's sizes, and what an encoded window and a decoded token take.
 //!
-//! `-- check SHAPE…` compares, `-- time SHAPE…` measures, medians with the middle half.
+//! `-- check SHAPE…` compares, `-- time SHAPE…` measures, medians with the middle half, `-- once SHAPE…` is for a profiler.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::collections::HashMap;
@@ -12,6 +12,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_whisper::device::{self, GpuWhisper};
 use candle_whisper_core::audio::N_FRAMES;
+use candle_whisper_core::decoding::choice::{Question, Rules};
 use candle_whisper_core::dims::ModelDimensions;
 use candle_whisper_core::memory::dims_of;
 use candle_whisper_core::model::{Model, Whisper};
@@ -20,13 +21,14 @@ use candle_whisper_core::weights::Weights;
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let gpu = device::open(0).map_err(anyhow::Error::msg)?;
-    let Some((mode, shapes)) = args.split_first() else { bail!("usage: gpu check|time SHAPE…") };
+    let Some((mode, shapes)) = args.split_first() else { bail!("usage: gpu check|time|once SHAPE…") };
     for shape in shapes {
         let dims = dims_of(shape).context("unknown shape")?;
         match mode.as_str() {
             "check" => check(shape, &dims, &gpu)?,
             "time" => time(shape, &dims, &gpu)?,
-            _ => bail!("check or time"),
+            "once" => once(&dims, &gpu)?,
+            _ => bail!("check, time or once"),
         }
     }
     Ok(())
@@ -128,6 +130,9 @@ fn check(shape: &str, dims: &ModelDimensions, gpu: &Device) -> Result<()> {
                     say(&what, &logits[0], &logits[1], &logits[2])?;
                 }
             }
+            if dtype == DType::F16 {
+                chosen_alike(&ours, rows, gpu)?;
+            }
             if n_audio == 1 {
                 let tokens = Tensor::from_vec(
                     (0..rows * 9).map(|i| i as u32 * 31).collect(),
@@ -143,6 +148,58 @@ fn check(shape: &str, dims: &ModelDimensions, gpu: &Device) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Tokens that the GPU chooses against those of its logits read here, under rules of every kind.
+fn chosen_alike(model: &GpuWhisper, rows: usize, gpu: &Device) -> Result<()> {
+    let (n, n_vocab) = (model.dims().n_state, model.dims().n_vocab);
+    let suppressed: Vec<u32> = (0..n_vocab as u32).step_by(37).collect();
+    for (begin, top) in [(None, 1), (Some(n_vocab as u32 - 1501), 1), (Some(n_vocab as u32 - 1501), 6)] {
+        let hidden = Tensor::randn(0f32, 3.0, (rows, n), gpu)?.to_dtype(DType::F16)?;
+        let rules: Vec<Rules> = (0..rows as u32)
+            .map(|i| Rules {
+                forbidden: match i % 4 {
+                    0 => vec![],
+                    1 => vec![0..n_vocab as u32 - 1501, n_vocab as u32 - 1000..u32::MAX],
+                    2 => vec![100..40_000, 7..8, 41_000..41_001],
+                    _ => vec![n_vocab as u32 - 1501..n_vocab as u32 - 1501 + 50 * i],
+                },
+                timestamp_begin: begin,
+            })
+            .collect();
+        let question = Question { suppressed: &suppressed, rows: &rules, top };
+        let chosen = model.choose(&hidden, &question)?.context("the GPU does not choose")?;
+        for ((logits, rules), chosen) in
+            model.project(&hidden)?.to_vec2::<f32>()?.iter_mut().zip(&rules).zip(&chosen)
+        {
+            let forbidden =
+                rules.forbidden.iter().flat_map(|r| r.start as usize..(r.end as usize).min(n_vocab));
+            for token in suppressed.iter().map(|&t| t as usize).chain(forbidden) {
+                logits[token] = f32::NEG_INFINITY;
+            }
+            let sum = |row: &[f32]| row.iter().map(|&x| f64::from(x).exp()).sum::<f64>();
+            if let Some(begin) = begin {
+                let (text, stamps) = logits.split_at_mut(begin as usize);
+                if sum(stamps).ln() > f64::from(text.iter().copied().fold(f32::NEG_INFINITY, f32::max)) {
+                    text.fill(f32::NEG_INFINITY);
+                }
+            }
+            let normal = sum(logits).ln();
+            let mut order: Vec<usize> = (0..n_vocab).collect();
+            order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+            for (&(token, logprob), &expected) in chosen.iter().zip(&order) {
+                let off = f64::from(logprob) - (f64::from(logits[expected]) - normal);
+                if token as usize != expected || off.abs() > 1e-4 {
+                    bail!("the GPU chose {token} at {logprob}, its logits say {expected}, off by {off}");
+                }
+            }
+            if chosen.len() != top {
+                bail!("{} tokens chosen, not {top}", chosen.len());
+            }
+        }
+    }
+    println!("{rows} rows: tokens chosen on the GPU as its logits say");
     Ok(())
 }
 
@@ -193,5 +250,20 @@ fn time(shape: &str, dims: &ModelDimensions, gpu: &Device) -> Result<()> {
             spread(steps)
         );
     }
+    Ok(())
+}
+
+/// One window, a prompt and two steps.
+fn once(dims: &ModelDimensions, gpu: &Device) -> Result<()> {
+    let all = weights(dims, gpu)?;
+    let model = GpuWhisper::load(dims.clone(), Vec::new(), &view(&all, DType::F16, gpu))?;
+    let mel = Tensor::randn(0f32, 0.5, (1, dims.n_mels, N_FRAMES), gpu)?.to_dtype(DType::F16)?;
+    let xa = model.encode(&mel)?;
+    let mut cache = model.new_cache(1, 228)?;
+    for n in [4, 1, 1] {
+        let hidden = model.decode(&Tensor::full(1000u32, (1, n), &Device::Cpu)?, &xa, &mut cache)?;
+        model.project(&hidden.narrow(1, n - 1, 1)?.squeeze(1)?)?;
+    }
+    gpu.synchronize()?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What may not be sampled next. Filters work on plain rows of logits, one after the other in list order.
 
+use super::choice::Rules;
 use crate::kernels;
 use crate::tokenizer::Tokenizer;
 
@@ -7,6 +8,16 @@ use crate::tokenizer::Tokenizer;
 pub trait LogitFilter {
     /// logits: (n_vocab); tokens: this row's context so far, prompt included.
     fn apply(&self, logits: &mut [f32], tokens: &[u32]);
+
+    /// The same as data, for a row with these tokens; `false` if it does more than forbid some.
+    fn rules(&self, _tokens: &[u32], _rules: &mut Rules) -> bool {
+        false
+    }
+
+    /// Tokens that no row ever samples, for a filter that does nothing else.
+    fn suppressed(&self) -> Option<&[u32]> {
+        None
+    }
 }
 
 const NEVER: f32 = f32::NEG_INFINITY;
@@ -33,6 +44,13 @@ impl LogitFilter for SuppressBlank {
             self.tokens.iter().for_each(|&token| logits[token as usize] = NEVER);
         }
     }
+
+    fn rules(&self, tokens: &[u32], rules: &mut Rules) -> bool {
+        if tokens.len() == self.sample_begin {
+            self.tokens.iter().for_each(|&token| rules.forbid(token));
+        }
+        true
+    }
 }
 
 /// Never samples the tokens of a list.
@@ -51,6 +69,10 @@ impl SuppressTokens {
 impl LogitFilter for SuppressTokens {
     fn apply(&self, logits: &mut [f32], _tokens: &[u32]) {
         self.tokens.iter().for_each(|&token| logits[token as usize] = NEVER);
+    }
+
+    fn suppressed(&self) -> Option<&[u32]> {
+        Some(&self.tokens)
     }
 }
 
@@ -82,41 +104,50 @@ impl ApplyTimestampRules {
     }
 }
 
-impl LogitFilter for ApplyTimestampRules {
-    fn apply(&self, logits: &mut [f32], tokens: &[u32]) {
+impl ApplyTimestampRules {
+    /// What a row with these tokens must not sample, whatever the logits are.
+    fn forbidden(&self, tokens: &[u32], n_vocab: usize, forbid: &mut dyn FnMut(std::ops::Range<usize>)) {
         let begin = self.timestamp_begin;
-        logits[self.no_timestamps] = NEVER;
+        forbid(self.no_timestamps..self.no_timestamps + 1);
 
         let sampled = &tokens[self.sample_begin..];
         let last_was_timestamp = sampled.last().is_some_and(|&t| self.is_timestamp(t));
         // With one token sampled, it began a segment: it counts as the second of a pair.
         let penultimate_was_timestamp = sampled.len() < 2 || self.is_timestamp(sampled[sampled.len() - 2]);
         if last_was_timestamp {
-            if penultimate_was_timestamp {
-                logits[begin..].fill(NEVER);
-            } else {
-                logits[..self.eot].fill(NEVER);
-            }
+            forbid(if penultimate_was_timestamp { begin..n_vocab } else { 0..self.eot });
         }
         if let Some(&last) = sampled.iter().rfind(|&&t| self.is_timestamp(t)) {
             // The end of a segment may be the start of the next, but no segment has length zero.
             let repeats = last_was_timestamp && !penultimate_was_timestamp;
-            let first_allowed = last as usize + usize::from(!repeats);
-            logits[begin..first_allowed].fill(NEVER);
+            forbid(begin..last as usize + usize::from(!repeats));
         }
         if sampled.is_empty() {
-            logits[..begin].fill(NEVER);
+            forbid(0..begin);
             if let Some(index) = self.max_initial_timestamp_index {
                 let last_allowed = begin + index as usize;
-                if let Some(later) = logits.get_mut(last_allowed + 1..) {
-                    later.fill(NEVER);
-                }
+                forbid((last_allowed + 1).min(n_vocab)..n_vocab);
             }
         }
+    }
+}
+
+impl LogitFilter for ApplyTimestampRules {
+    fn apply(&self, logits: &mut [f32], tokens: &[u32]) {
+        let n_vocab = logits.len();
+        self.forbidden(tokens, n_vocab, &mut |range| logits[range].fill(NEVER));
         // Both sides lack the same normalisation, so plain logits compare as log-probabilities do.
-        let (text, timestamps) = logits.split_at_mut(begin);
+        let (text, timestamps) = logits.split_at_mut(self.timestamp_begin);
         if kernels::log_sum_exp(timestamps) > kernels::max(text) {
             text.fill(NEVER);
         }
+    }
+
+    fn rules(&self, tokens: &[u32], rules: &mut Rules) -> bool {
+        // Beyond the vocabulary there is nothing to forbid.
+        let all = u32::MAX as usize;
+        self.forbidden(tokens, all, &mut |range| rules.forbidden.push(range.start as u32..range.end as u32));
+        rules.timestamp_begin = Some(self.timestamp_begin as u32);
+        true
     }
 }

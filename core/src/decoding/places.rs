@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
+use super::choice::{Chosen, Question, Rules};
 use super::samplers::{Batch, Step, TokenDecoder};
 use super::{DecodingResult, DecodingTask, detect_language, most_probable};
 use crate::error::Result;
@@ -59,6 +60,28 @@ impl Place<'_> {
         let Step { source_rows, .. } = self.decoder.update(&mut self.batch, logits, n_vocab);
         self.n_steps += 1;
         source_rows
+    }
+
+    /// As `sample`, from what the device chose.
+    fn take(&mut self, chosen: &[Chosen]) -> Option<Vec<usize>> {
+        let Step { source_rows, .. } = self.decoder.update_chosen(&mut self.batch, chosen);
+        self.n_steps += 1;
+        source_rows
+    }
+
+    /// What the filters never let through.
+    fn suppressed(&self) -> Vec<u32> {
+        let filters = self.wanted.task.filters.iter();
+        filters.filter_map(|filter| filter.suppressed()).flatten().copied().collect()
+    }
+
+    /// What the other filters do to a row with these tokens, if it can be said so.
+    fn rules(&self, tokens: &[u32]) -> Option<Rules> {
+        let mut rules = Rules::default();
+        let mut filters = self.wanted.task.filters.iter();
+        filters
+            .all(|filter| filter.suppressed().is_some() || filter.rules(tokens, &mut rules))
+            .then_some(rules)
     }
 
     fn is_finished(&self) -> bool {
@@ -278,13 +301,11 @@ impl<'a> Places<'a> {
         let audio: AudioFeatures = rows().map(|p| Arc::clone(&p.wanted.audio)).collect::<Vec<_>>().into();
         let tokens = Tensor::new(last, &Device::Cpu)?.unsqueeze(1)?;
         let hidden = self.model.decode(&tokens, &audio, &mut self.cache)?.squeeze(1)?;
-        let mut logits: Vec<f32> = self.model.project(&hidden)?.flatten_all()?.to_vec1()?;
-        let (n_vocab, n_group) = (self.model.dims().n_vocab, self.n_group);
         let mut source_rows: Vec<usize> = (0..self.cache.n_batch()).collect();
         let mut finished = Vec::new();
-        for (i, logits) in logits.chunks_exact_mut(n_vocab * n_group).enumerate() {
-            let Some(place) = &mut self.places[i] else { continue };
-            let sources = place.sample(logits, n_vocab);
+        let sources = self.sample(&hidden)?;
+        let n_group = self.n_group;
+        for (i, (place, sources)) in self.places.iter().flatten().zip(sources).enumerate() {
             if place.is_finished() {
                 finished.push(i);
             } else if let Some(sources) = sources {
@@ -306,6 +327,44 @@ impl<'a> Places<'a> {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Chooses each row's next token, where the logits are if that can be. hidden: (n_batch, n_state)
+    /// -> what each place's rows continue if that is not themselves
+    fn sample(&mut self, hidden: &Tensor) -> Result<Vec<Option<Vec<usize>>>> {
+        let n_group = self.n_group;
+        let chosen = match self.asked() {
+            Some((suppressed, top, rows)) => {
+                let question = Question { suppressed: &suppressed, rows: &rows, top };
+                self.model.choose(hidden, &question)?
+            }
+            None => None,
+        };
+        if let Some(chosen) = chosen {
+            let of_places = self.places.iter_mut().flatten().zip(chosen.chunks_exact(n_group));
+            return Ok(of_places.map(|(place, chosen)| place.take(chosen)).collect());
+        }
+        let mut logits: Vec<f32> = self.model.project(hidden)?.flatten_all()?.to_vec1()?;
+        let n_vocab = self.model.dims().n_vocab;
+        let of_places = self.places.iter_mut().flatten().zip(logits.chunks_exact_mut(n_vocab * n_group));
+        Ok(of_places.map(|(place, logits)| place.sample(logits, n_vocab)).collect())
+    }
+
+    /// What a device would have to know to choose the next tokens, if that is all there is to know: tokens that no row samples,
+    /// how many of each row are asked for, and each row's rules.
+    fn asked(&self) -> Option<(Vec<u32>, usize, Vec<Rules>)> {
+        let first = self.places.iter().flatten().next()?;
+        let (suppressed, top) = (first.suppressed(), first.decoder.top()?);
+        let mut rows = Vec::new();
+        for place in self.places.iter().flatten() {
+            if place.decoder.top() != Some(top) || place.suppressed() != suppressed {
+                return None;
+            }
+            for tokens in &place.batch.tokens {
+                rows.push(place.rules(tokens)?);
+            }
+        }
+        Some((suppressed, top, rows))
     }
 
     /// Whether nobody has been there longer.

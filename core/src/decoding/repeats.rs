@@ -1,6 +1,7 @@
 //! What keeps a text from going round in circles, by faster-whisper's options. Both look at the text tokens of the window
 //! alone: timestamps come in equal pairs, and a prompt may well be said again.
 
+use super::choice::Rules;
 use super::filters::LogitFilter;
 use crate::tokenizer::Tokenizer;
 
@@ -49,15 +50,27 @@ impl NoRepeatNgram {
     }
 }
 
-impl LogitFilter for NoRepeatNgram {
-    fn apply(&self, logits: &mut [f32], tokens: &[u32]) {
+impl NoRepeatNgram {
+    /// What a row with these tokens must not sample.
+    fn forbidden(&self, tokens: &[u32], forbid: &mut dyn FnMut(u32)) {
         let text: Vec<u32> = tokens[self.sample_begin..].iter().copied().filter(|&t| t < self.eot).collect();
         let Some(start) = (text.len() + 1).checked_sub(self.size) else { return };
         let begun = &text[start..];
         for row in text.windows(self.size) {
             if row[..self.size - 1] == *begun {
-                logits[row[self.size - 1] as usize] = NEVER;
+                forbid(row[self.size - 1]);
             }
         }
+    }
+}
+
+impl LogitFilter for NoRepeatNgram {
+    fn apply(&self, logits: &mut [f32], tokens: &[u32]) {
+        self.forbidden(tokens, &mut |token| logits[token as usize] = NEVER);
+    }
+
+    fn rules(&self, tokens: &[u32], rules: &mut Rules) -> bool {
+        self.forbidden(tokens, &mut |token| rules.forbid(token));
+        true
     }
 }

@@ -3,6 +3,7 @@
 use rand_core::{RngCore, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
+use super::choice::Chosen;
 use crate::kernels;
 
 mod beam;
@@ -71,6 +72,12 @@ pub trait TokenDecoder {
     /// Appends a token to each row. logits: (n_batch, n_vocab), filtered
     fn update(&mut self, batch: &mut Batch, logits: &[f32], n_vocab: usize) -> Step;
 
+    /// How many of each row's most probable tokens are all that is needed of its logits; `None` if all are.
+    fn top(&self) -> Option<usize>;
+
+    /// As `update`, from each row's [`TokenDecoder::top`] tokens.
+    fn update_chosen(&mut self, batch: &mut Batch, chosen: &[Chosen]) -> Step;
+
     /// Whether nothing is left to sample for a piece of audio.
     fn is_finished(&self, batch: &Batch, audio: usize) -> bool;
 
@@ -132,18 +139,34 @@ fn argmax(row: &[f32]) -> usize {
 
 impl TokenDecoder for GreedyDecoder {
     fn update(&mut self, batch: &mut Batch, logits: &[f32], n_vocab: usize) -> Step {
-        let mut completed = true;
         let n_group = batch.n_group;
-        let rows = batch.tokens.iter_mut().zip(&mut batch.sum_logprobs).enumerate();
-        for ((i, (tokens, sum_logprob)), row) in rows.zip(logits.chunks_exact(n_vocab)) {
-            if tokens.last() == Some(&self.eot) {
-                tokens.push(self.eot);
-                continue;
-            }
-            let token = if self.temperature == 0.0 { argmax(row) } else { self.sample(i / n_group, row) };
-            *sum_logprob += f64::from(row[token] - kernels::log_sum_exp(row));
-            tokens.push(token as u32);
-            completed &= token as u32 == self.eot;
+        let rows = logits.chunks_exact(n_vocab).zip(&batch.tokens).enumerate();
+        let mut chosen = Vec::with_capacity(batch.tokens.len());
+        for (i, (row, tokens)) in rows {
+            chosen.push(if tokens.last() == Some(&self.eot) {
+                Vec::new()
+            } else {
+                let token = if self.temperature == 0.0 { argmax(row) } else { self.sample(i / n_group, row) };
+                vec![(token as u32, row[token] - kernels::log_sum_exp(row))]
+            });
+        }
+        self.update_chosen(batch, &chosen)
+    }
+
+    fn top(&self) -> Option<usize> {
+        (self.temperature == 0.0).then_some(1)
+    }
+
+    fn update_chosen(&mut self, batch: &mut Batch, chosen: &[Chosen]) -> Step {
+        let mut completed = true;
+        let rows = batch.tokens.iter_mut().zip(&mut batch.sum_logprobs);
+        for ((tokens, sum_logprob), chosen) in rows.zip(chosen) {
+            // A row that has ended stays as it is.
+            let next = chosen.first().filter(|_| tokens.last() != Some(&self.eot));
+            let &(token, logprob) = next.unwrap_or(&(self.eot, 0.0));
+            *sum_logprob += f64::from(logprob);
+            tokens.push(token);
+            completed &= token == self.eot;
         }
         Step { source_rows: None, completed }
     }

@@ -1,6 +1,7 @@
 //! Beam search: of all continuations of all beams the best are kept, until enough of them have ended.
 
 use super::{Batch, Candidate, Step, TokenDecoder};
+use crate::decoding::choice::Chosen;
 use crate::kernels;
 
 /// Keeps `beam_size` rows per piece of audio; ends when `beam_size * patience` candidates have ended.
@@ -32,18 +33,15 @@ impl BeamSearchDecoder {
         &self,
         batch: &Batch,
         rows: std::ops::Range<usize>,
-        logits: &[f32],
-        n_vocab: usize,
+        chosen: &[Chosen],
     ) -> Vec<Continuation> {
         let mut all: Vec<Continuation> = Vec::with_capacity(self.beam_size * (self.beam_size + 1));
         for source in rows {
-            let row = &logits[source * n_vocab..][..n_vocab];
-            let normaliser = kernels::log_sum_exp(row);
-            for token in top(row, self.beam_size + 1) {
+            for &(token, logprob) in &chosen[source] {
                 let mut tokens = Vec::with_capacity(batch.tokens[source].len() + 1);
                 tokens.extend(&batch.tokens[source]);
-                tokens.push(token as u32);
-                let sum_logprob = batch.sum_logprobs[source] + f64::from(row[token] - normaliser);
+                tokens.push(token);
+                let sum_logprob = batch.sum_logprobs[source] + f64::from(logprob);
                 // At the first step all rows are alike: of equal sequences one remains.
                 match all.iter_mut().find(|c| c.tokens == tokens) {
                     Some(same) => *same = Continuation { tokens, sum_logprob, source },
@@ -58,6 +56,22 @@ impl BeamSearchDecoder {
 
 impl TokenDecoder for BeamSearchDecoder {
     fn update(&mut self, batch: &mut Batch, logits: &[f32], n_vocab: usize) -> Step {
+        let chosen: Vec<Chosen> = logits
+            .chunks_exact(n_vocab)
+            .map(|row| {
+                let normaliser = kernels::log_sum_exp(row);
+                let top = top(row, self.beam_size + 1).into_iter();
+                top.map(|token| (token as u32, row[token] - normaliser)).collect()
+            })
+            .collect();
+        self.update_chosen(batch, &chosen)
+    }
+
+    fn top(&self) -> Option<usize> {
+        Some(self.beam_size + 1)
+    }
+
+    fn update_chosen(&mut self, batch: &mut Batch, chosen: &[Chosen]) -> Step {
         let n_audio = batch.n_audio();
         self.finished.resize_with(n_audio, Vec::new);
         let mut next = Batch { n_group: batch.n_group, ..Batch::default() };
@@ -65,7 +79,7 @@ impl TokenDecoder for BeamSearchDecoder {
         for audio in 0..n_audio {
             let rows = batch.rows(audio);
             let mut kept = 0;
-            for c in self.continuations(batch, rows, logits, n_vocab) {
+            for c in self.continuations(batch, rows, chosen) {
                 if c.tokens.last() == Some(&self.eot) {
                     let finished = &mut self.finished[audio];
                     if finished.len() < self.max_candidates {

@@ -13,6 +13,7 @@ use candle_whisper_core::weights::Weights;
 use crate::memory::Memory;
 
 mod arguments;
+mod choice;
 mod decoder;
 mod encoder;
 mod launch;

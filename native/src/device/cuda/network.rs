@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use candle_core::{CudaDevice, DType, Device, Result as CandleResult, Tensor, bail};
 use candle_whisper_core::attention::CrossKeyValue;
+use candle_whisper_core::decoding::choice::{Chosen, Question};
 use candle_whisper_core::dims::{Head, ModelDimensions};
 use candle_whisper_core::kv_cache::KvCache;
 use candle_whisper_core::model::{AudioFeatures, Model};
@@ -12,6 +13,7 @@ use candle_whisper_core::weights::{Matrices, Weights};
 use candle_whisper_core::{Error, Result};
 
 use super::arguments::{Linear, Row};
+use super::choice::{self, Suppressed};
 use super::decoder::{Decoder, HEAD, Shape, State, Wanted, product};
 use super::encoder::Encoder;
 use super::launch::{Kernels, address};
@@ -32,6 +34,7 @@ pub struct GpuWhisper {
     device: Device,
     gpu: CudaDevice,
     state: Mutex<State>,
+    suppressed: Mutex<Suppressed>,
 }
 
 impl std::fmt::Debug for GpuWhisper {
@@ -66,7 +69,17 @@ impl GpuWhisper {
         let kernels = Kernels::load(gpu.cuda_stream().context(), dtype)?;
         let network = Network::load(&dims, weights)?;
         let state = Mutex::new(State::new(&gpu, dims.n_state, dtype)?);
-        Ok(Self { dims, alignment_heads, network, kernels, dtype, device, gpu, state })
+        Ok(Self {
+            dims,
+            alignment_heads,
+            network,
+            kernels,
+            dtype,
+            device,
+            gpu,
+            state,
+            suppressed: Mutex::default(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -214,6 +227,12 @@ impl Model for GpuWhisper {
         };
         product(&self.kernels, &self.gpu.cuda_stream(), "floats", &args)?;
         Ok(logits)
+    }
+
+    fn choose(&self, hidden: &Tensor, question: &Question<'_>) -> Result<Option<Vec<Chosen>>> {
+        let logits = self.project(hidden)?;
+        let mut suppressed = self.suppressed.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(choice::choose(&self.kernels, &self.gpu, &mut suppressed, &logits, question)?)
     }
 
     fn cross_attention(
