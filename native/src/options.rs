@@ -1,8 +1,6 @@
 //! From flags to the options of core: the one place where a flag gets its meaning and its limits.
 
-use candle_whisper_core::options::{
-    AUTO_EACH, DecodingOptions, MOST_WINDOWS, Task, TranscribeOptions, temperature_ladder,
-};
+use candle_whisper_core::options::{AUTO_EACH, DecodingOptions, Task, TranscribeOptions, temperature_ladder};
 use candle_whisper_core::vad::VadOptions;
 use candle_whisper_core::writers::SubtitleOptions;
 
@@ -34,7 +32,7 @@ const SMALLEST_INCREMENT: f64 = 0.001;
 
 /// The options of core for these flags.
 pub fn transcribe_options(args: &Args) -> Result<TranscribeOptions, BadUsage> {
-    Ok(TranscribeOptions {
+    let options = TranscribeOptions {
         temperatures: temperatures(args)?,
         compression_ratio_threshold: number(
             "--compression_ratio_threshold",
@@ -59,27 +57,19 @@ pub fn transcribe_options(args: &Args) -> Result<TranscribeOptions, BadUsage> {
         snap_to_speech: args.subtitles.snap_to_speech.unwrap_or(false),
         seed: args.seed,
         vad: vad(args)?,
-        batch: batch(args)?,
+        batch: args.batch.0,
         decode: decoding_options(args)?,
-    })
+    };
+    check_batch(&options)?;
+    Ok(options)
 }
 
-fn batch(args: &Args) -> Result<Option<usize>, BadUsage> {
-    let Some(batch) = args.batch.0 else { return Ok(None) };
-    if !(1..=MOST_WINDOWS).contains(&batch) {
-        return Err(BadUsage::new(format!("`--batch` must be None or 1 to {MOST_WINDOWS}, not {batch}")));
-    }
-    let together = |flag: &str| Err(BadUsage::new(format!("`--batch` and `{flag}` can't be given together")));
-    if args.condition_on_previous_text == Some(true) {
-        return together("--condition_on_previous_text True");
-    }
-    if args.hallucination_silence_threshold.0.is_some() {
-        return together("--hallucination_silence_threshold");
-    }
-    if !matches!(args.clip_timestamps.trim(), "" | "0") {
-        return together("--clip_timestamps");
-    }
-    Ok(Some(batch))
+/// Core says what does not go together, by its names; here they are flags.
+fn check_batch(options: &TranscribeOptions) -> Result<(), BadUsage> {
+    options.validate_batch().map_err(|error| {
+        let by_flags = error.to_string().replacen('`', "`--", 1).replace(" and `", " and `--");
+        BadUsage::new(by_flags)
+    })
 }
 
 fn vad(args: &Args) -> Result<Option<VadOptions>, BadUsage> {
@@ -88,7 +78,7 @@ fn vad(args: &Args) -> Result<Option<VadOptions>, BadUsage> {
     if !args.vad.vad && !limits {
         return Ok(None);
     }
-    if !matches!(args.clip_timestamps.trim(), "" | "0") {
+    if args.vad.vad && !matches!(args.clip_timestamps.trim(), "" | "0") {
         return Err(BadUsage::new("`--vad` and `--clip_timestamps` can't be given together"));
     }
     let options = args.vad.options();

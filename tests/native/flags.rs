@@ -163,10 +163,10 @@ fn complaints_name_the_flag() {
             "--vad True --vad_min_silence_duration_ms -1",
             "`--vad_min_silence_duration_ms` must be 0 or more, not -1",
         ),
-        ("--batch 0", "`--batch` must be None or 1 to 256, not 0"),
+        ("--batch 0", "`--batch` must be 1 to 256 windows, not 0"),
         (
             "--batch 4 --condition_on_previous_text True",
-            "`--batch` and `--condition_on_previous_text True` can't be given together",
+            "`--batch` and `--condition_on_previous_text` can't be given together",
         ),
         (
             "--batch 4 --word_timestamps True --hallucination_silence_threshold 2",
