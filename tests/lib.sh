@@ -171,6 +171,26 @@ word_error_rates() {
   echo "word error rates of $*: ${#english[@]} English recordings, ${#all[@]} with base"
 }
 
+# The kernels of aarch64 and its whole program, cross-compiled and run by QEMU: as a processor with everything, and the kernels
+# as one without products of eight bits too. ARM hardware runs the same by `./tests/run core`.
+neon_check() {
+  local target=aarch64-unknown-linux-gnu root=/usr/aarch64-linux-gnu cpu type
+  need g++-aarch64-linux-gnu aarch64-linux-gnu-g++ --version
+  need qemu-user-static qemu-aarch64-static --version
+  rustup target add "$target"
+  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+  for cpu in max cortex-a53; do
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L $root -cpu $cpu" \
+      cargo test --release --workspace --target "$target" --test core -- kernels:: integers::
+  done
+  cargo build --release --workspace --target "$target"
+  for type in f32 quantised; do
+    qemu-aarch64-static -L "$root" -cpu max "${CARGO_TARGET_DIR:-target}/$target/release/candle-whisper" --dtype "$type" tests/data/jfk.flac |
+      tee tests/.cache/neon.out
+    grep -qi 'ask not what your country can do for you' tests/.cache/neon.out
+  done
+}
+
 # Builds with the CUDA feature where there is no GPU (kernels left empty, driver libraries replaced by stubs that fail)
 # and starts the program: it must say in one line that it has no GPU, and transcribe on the CPU.
 cuda_check() {

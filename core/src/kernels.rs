@@ -36,8 +36,16 @@ macro_rules! vectorised {
                     }
                     // SAFETY: as above.
                     $crate::kernels::Level::Avx2 => return unsafe { wide($($arg),*) },
-                    $crate::kernels::Level::Plain => {}
+                    _ => {}
                 }
+            }
+            #[cfg(target_arch = "aarch64")]
+            if $crate::kernels::level::level() != $crate::kernels::Level::Plain {
+                #[allow(dead_code)]
+                type S = $crate::kernels::simd::Neon;
+                #[allow(unused_unsafe)]
+                // SAFETY: by this function's contract, if it has one.
+                return unsafe { $body($($arg),*) };
             }
             #[allow(dead_code)]
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]

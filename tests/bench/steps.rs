@@ -1,4 +1,4 @@
-//! `cargo run --release --example steps -- MODEL_FOLDER [THREADS [f32|quantised [plain|avx2|avx512|vnni]]]`: CPU and wall time of each part
+//! `cargo run --release --example steps -- MODEL_FOLDER [THREADS [f32|quantised [plain|neon|dotprod|avx2|avx512|vnni]]]`: CPU and wall time of each part
 //! of a window, best of some turns, of a decoded token at several positions, which must not grow with the position, and
 //! of the encoder's kernels, with the instructions named or all that the processor has.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
@@ -51,10 +51,12 @@ fn main() -> anyhow::Result<()> {
     let level = match args.next().as_deref() {
         None => kernels::level(),
         Some("plain") => kernels::limit(Level::Plain),
+        Some("neon") => kernels::limit(Level::Neon),
+        Some("dotprod") => kernels::limit(Level::Dotprod),
         Some("avx2") => kernels::limit(Level::Avx2),
         Some("avx512") => kernels::limit(Level::Avx512),
         Some("vnni") => kernels::limit(Level::Vnni),
-        Some(other) => anyhow::bail!("`{other}` is none of plain, avx2, avx512 and vnni"),
+        Some(other) => anyhow::bail!("`{other}` is none of plain, neon, dotprod, avx2, avx512 and vnni"),
     };
     println!("{level:?}");
     let request =

@@ -7,9 +7,10 @@ use candle_whisper_core::kernels::{Panels, Part, Products, Written};
 use crate::data::Noise;
 use crate::kernels::{assert_close, on_every_level, phi, slow_product, tensor, values, written};
 
-/// Rounded to so many of 32767ths of the largest, as rows are before integers are multiplied.
+/// Rounded to so many parts of the largest, as rows are before integers are multiplied.
 fn rounded(x: &[f32]) -> Vec<f32> {
-    let unit = x.iter().fold(0f32, |largest, x| largest.max(x.abs())) / 32767.0;
+    let parts = if cfg!(target_arch = "aarch64") { 32639.0 } else { 32767.0 };
+    let unit = x.iter().fold(0f32, |largest, x| largest.max(x.abs())) / parts;
     x.iter().map(|x| if unit > 0.0 { (x / unit).round() * unit } else { 0.0 }).collect()
 }
 

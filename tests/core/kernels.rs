@@ -17,7 +17,7 @@ pub fn values(t: &Tensor) -> Vec<f32> {
 /// Runs a test for every kind of instructions that this processor has. Others may run at the same time: whatever level
 /// they find, their results must be right.
 pub fn on_every_level(test: impl Fn()) {
-    for most in [Level::Plain, Level::Avx2, Level::Avx512, Level::Vnni] {
+    for most in Level::ALL {
         if kernels::limit(most) == most {
             test();
         }

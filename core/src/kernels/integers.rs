@@ -2,19 +2,21 @@
 //! 32 bits, with one scale for each block of the matrix and one for each row of `x`. Twice as fast as in floats, where
 //! an instruction multiplies sixteen pairs.
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 use super::level::{Level, level};
 use super::shared::SharedOut;
 #[cfg(target_arch = "x86_64")]
 use super::simd::Avx512;
-use super::simd::{Simd, WIDTH};
-use super::store::{Blocks, LONGEST_BLOCK, PAIRED};
+#[cfg(target_arch = "aarch64")]
+use super::simd::Neon;
+use super::simd::{PAIRED, Simd, WIDTH};
+use super::store::{Blocks, LONGEST_BLOCK};
 use super::tile::{End, Place, Rows, finish};
 use super::{math, pool};
 
 /// The largest integer that a row is rounded to: with the largest of a matrix, 128, and the steps of the longest block
-/// a sum stays far below 2^31.
-const LARGEST: f32 = 32767.0;
+/// a sum stays far below 2^31. On aarch64 the largest that is 256 times one number of eight bits and another one.
+const LARGEST: f32 = if cfg!(target_arch = "aarch64") { 32639.0 } else { 32767.0 };
 /// Steps over k that a panel is read for at once: with a block of rows they stay in the second-level cache. A multiple
 /// of a block's.
 const STEPS: usize = 768;
@@ -168,6 +170,18 @@ pub(super) unsafe fn piece(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_
             return unsafe { vnni(w, job, out, out_stride) };
         }
     }
+    #[cfg(target_arch = "aarch64")]
+    {
+        #[target_feature(enable = "dotprod")]
+        unsafe fn dot(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) {
+            // SAFETY: by this function's contract.
+            unsafe { piece_in::<Neon<true>>(w, job, out, out_stride) }
+        }
+        if level() == Level::Dotprod {
+            // SAFETY: by this function's contract; the processor has what the function needs.
+            return unsafe { dot(w, job, out, out_stride) };
+        }
+    }
     // SAFETY: by this function's contract.
     unsafe { piece_of_any(w, job, out, out_stride) }
 }
@@ -200,11 +214,11 @@ unsafe fn tile<const M: usize, S: Simd>(
     let pairs = panel.block / 2;
     for (b, (values, scales)) in panel.values.chunks_exact(pairs).zip(panel.scales).enumerate() {
         let mut sums = [S::no_sums(); M];
-        for (p, w) in values.iter().enumerate() {
+        for (p, w) in values.chunks_exact(S::PAIRS).enumerate() {
             let w = S::pairs_of_i8(w);
             for (sum, row) in sums.iter_mut().zip(rows) {
                 // SAFETY: a row is as long as the panel; any place will do for pairs of this type.
-                let x = unsafe { *row.add(b * pairs + p) };
+                let x = unsafe { std::slice::from_raw_parts(row.add(b * pairs + p * S::PAIRS), S::PAIRS) };
                 *sum = S::add_products(*sum, x, w);
             }
         }

@@ -2,18 +2,55 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// Instructions of x86-64, the more the later; every other processor has `Plain`, what it is compiled for.
+/// Instructions, the more the later among those of one kind of processor; what WebAssembly is compiled for is `Plain`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Level {
     /// Those that every one has.
     Plain = 1,
-    /// AVX2, FMA and F16C.
+    /// aarch64's vectors, which every one has.
+    Neon,
+    /// Its products of integers of eight bits besides (FEAT_DotProd).
+    Dotprod,
+    /// x86-64's AVX2, FMA and F16C.
     Avx2,
     /// AVX-512 F and BW besides.
     Avx512,
     /// AVX-512 VNNI besides, which products of integers use.
     Vnni,
+}
+
+impl Level {
+    /// All of them, in order.
+    pub const ALL: [Self; 6] = [Self::Plain, Self::Neon, Self::Dotprod, Self::Avx2, Self::Avx512, Self::Vnni];
+
+    /// Whether this processor has it.
+    fn is_here(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c");
+            let avx512 = avx2 && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+            match self {
+                Self::Plain => true,
+                Self::Neon | Self::Dotprod => false,
+                Self::Avx2 => avx2,
+                Self::Avx512 => avx512,
+                Self::Vnni => avx512 && is_x86_feature_detected!("avx512vnni"),
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        match self {
+            Self::Plain | Self::Neon => true,
+            Self::Dotprod => std::arch::is_aarch64_feature_detected!("dotprod"),
+            Self::Avx2 | Self::Avx512 | Self::Vnni => false,
+        }
+        #[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
+        {
+            self == Self::Plain
+        }
+    }
 }
 
 /// 0 before it is known.
@@ -25,29 +62,18 @@ pub fn level() -> Level {
     match LEVEL.load(Ordering::Relaxed) {
         0 => limit(Level::Vnni),
         1 => Level::Plain,
-        2 => Level::Avx2,
-        3 => Level::Avx512,
+        2 => Level::Neon,
+        3 => Level::Dotprod,
+        4 => Level::Avx2,
+        5 => Level::Avx512,
         _ => Level::Vnni,
     }
 }
 
 /// Makes the kernels use no more than this from now on, for tests and comparisons. -> what they use
 pub fn limit(most: Level) -> Level {
-    let level = detected().min(most);
+    let level =
+        Level::ALL.into_iter().rfind(|&level| level <= most && level.is_here()).unwrap_or(Level::Plain);
     LEVEL.store(level as u8, Ordering::Relaxed);
     level
-}
-
-fn detected() -> Level {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
-    {
-        let widest = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-        return match widest {
-            true if is_x86_feature_detected!("avx512vnni") => Level::Vnni,
-            true => Level::Avx512,
-            false => Level::Avx2,
-        };
-    }
-    Level::Plain
 }

@@ -7,6 +7,8 @@ use half::{bf16, f16};
 
 /// Numbers in a vector.
 pub(super) const WIDTH: usize = 16;
+/// Two steps of sixteen rows: a row's two beside each other.
+pub(super) const PAIRED: usize = 2 * WIDTH;
 /// Rows of the largest tile.
 pub(super) const MOST_ROWS: usize = 12;
 
@@ -32,13 +34,16 @@ pub(super) trait Simd: Copy {
 
     /// Sixteen sums of integers of 32 bits.
     type Sums: Copy;
-    /// Sixteen pairs of integers of 16 bits.
+    /// Sixteen pairs of integers, or as many more as are multiplied at once.
     type Pairs: Copy;
+    /// Pairs of each row that are multiplied at once: one or two.
+    const PAIRS: usize = 1;
 
     fn no_sums() -> Self::Sums;
-    fn pairs_of_i8(from: &[i8; 2 * WIDTH]) -> Self::Pairs;
-    /// Adds to each sum `x[0] · w[0] + x[1] · w[1]` of its pair.
-    fn add_products(sums: Self::Sums, x: [i16; 2], w: Self::Pairs) -> Self::Sums;
+    /// From so many pairs of steps.
+    fn pairs_of_i8(from: &[[i8; PAIRED]]) -> Self::Pairs;
+    /// Adds to each sum `x[0] · w[0] + x[1] · w[1]` of each of its pairs; there are as many of `x`.
+    fn add_products(sums: Self::Sums, x: &[[i16; 2]], w: Self::Pairs) -> Self::Sums;
     fn of_sums(sums: Self::Sums) -> Self::V;
 
     /// The sum of all, in the same order everywhere.
@@ -153,7 +158,7 @@ impl Simd for Plain {
     }
 
     type Sums = [i32; WIDTH];
-    type Pairs = [i16; 2 * WIDTH];
+    type Pairs = [i16; PAIRED];
 
     #[inline(always)]
     fn no_sums() -> Self::Sums {
@@ -161,13 +166,13 @@ impl Simd for Plain {
     }
 
     #[inline(always)]
-    fn pairs_of_i8(from: &[i8; 2 * WIDTH]) -> Self::Pairs {
-        std::array::from_fn(|j| i16::from(from[j]))
+    fn pairs_of_i8(from: &[[i8; PAIRED]]) -> Self::Pairs {
+        std::array::from_fn(|j| i16::from(from[0][j]))
     }
 
     #[inline(always)]
-    fn add_products(sums: Self::Sums, x: [i16; 2], w: Self::Pairs) -> Self::Sums {
-        let product = |i: usize, j: usize| i32::from(x[i]) * i32::from(w[2 * j + i]);
+    fn add_products(sums: Self::Sums, x: &[[i16; 2]], w: Self::Pairs) -> Self::Sums {
+        let product = |i: usize, j: usize| i32::from(x[0][i]) * i32::from(w[2 * j + i]);
         std::array::from_fn(|j| sums[j] + product(0, j) + product(1, j))
     }
 
@@ -190,6 +195,11 @@ const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
 mod x86;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "aarch64")]
+pub(super) use neon::Neon;
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm;

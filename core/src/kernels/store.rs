@@ -3,7 +3,7 @@
 
 use half::{bf16, f16};
 
-use super::simd::{Simd, WIDTH};
+use super::simd::{PAIRED, Simd, WIDTH};
 
 /// Steps after which a scale may change divide this, and every cut through k is a multiple of it.
 pub(super) const LONGEST_BLOCK: usize = 32;
@@ -118,9 +118,6 @@ pub(super) enum Matrix {
     /// As integers, two steps side by side.
     Integers(Blocks<PAIRED>),
 }
-
-/// Two steps of sixteen rows: a row's two beside each other.
-pub(super) const PAIRED: usize = 2 * WIDTH;
 
 /// Integers in blocks over k.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::arch::wasm32::*;
 
 use half::{bf16, f16};
 
-use super::{Simd, TWO_TO_112, WIDTH, joined};
+use super::{PAIRED, Simd, TWO_TO_112, WIDTH, joined};
 
 /// WebAssembly's vectors of four.
 #[derive(Debug, Clone, Copy)]
@@ -97,14 +97,14 @@ impl Simd for Simd128 {
     }
 
     #[inline(always)]
-    fn pairs_of_i8(from: &[i8; 2 * WIDTH]) -> Self::Pairs {
+    fn pairs_of_i8(from: &[[i8; PAIRED]]) -> Self::Pairs {
         // SAFETY: the pointers are into the array.
-        unsafe { [0, 8, 16, 24].map(|i| i16x8_load_extend_i8x8(from.as_ptr().add(i))) }
+        unsafe { [0, 8, 16, 24].map(|i| i16x8_load_extend_i8x8(from[0].as_ptr().add(i))) }
     }
 
     #[inline(always)]
-    fn add_products(sums: Self::Sums, x: [i16; 2], w: Self::Pairs) -> Self::Sums {
-        let x = i32x4_splat(joined(x));
+    fn add_products(sums: Self::Sums, x: &[[i16; 2]], w: Self::Pairs) -> Self::Sums {
+        let x = i32x4_splat(joined(x[0]));
         [0, 1, 2, 3].map(|i| i32x4_add(sums[i], i32x4_dot_i16x8(x, w[i])))
     }
 

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::{Simd, WIDTH, joined};
+use super::{PAIRED, Simd, WIDTH, joined};
 
 /// x86-64 with AVX2, FMA and F16C.
 #[derive(Debug, Clone, Copy)]
@@ -97,8 +97,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn pairs_of_i8(from: &[i8; 2 * WIDTH]) -> Self::Pairs {
-        let from = from.as_ptr().cast::<__m128i>();
+    fn pairs_of_i8(from: &[[i8; PAIRED]]) -> Self::Pairs {
+        let from = from[0].as_ptr().cast::<__m128i>();
         // SAFETY: above.
         unsafe {
             [_mm256_cvtepi8_epi16(_mm_loadu_si128(from)), _mm256_cvtepi8_epi16(_mm_loadu_si128(from.add(1)))]
@@ -106,10 +106,10 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn add_products(sums: Self::Sums, x: [i16; 2], w: Self::Pairs) -> Self::Sums {
+    fn add_products(sums: Self::Sums, x: &[[i16; 2]], w: Self::Pairs) -> Self::Sums {
         // SAFETY: above.
         unsafe {
-            let x = _mm256_set1_epi32(joined(x));
+            let x = _mm256_set1_epi32(joined(x[0]));
             [
                 _mm256_add_epi32(sums[0], _mm256_madd_epi16(x, w[0])),
                 _mm256_add_epi32(sums[1], _mm256_madd_epi16(x, w[1])),
@@ -211,16 +211,16 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     }
 
     #[inline(always)]
-    fn pairs_of_i8(from: &[i8; 2 * WIDTH]) -> Self::Pairs {
+    fn pairs_of_i8(from: &[[i8; PAIRED]]) -> Self::Pairs {
         // SAFETY: above.
-        unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(from.as_ptr().cast())) }
+        unsafe { _mm512_cvtepi8_epi16(_mm256_loadu_si256(from[0].as_ptr().cast())) }
     }
 
     #[inline(always)]
-    fn add_products(sums: Self::Sums, x: [i16; 2], w: Self::Pairs) -> Self::Sums {
+    fn add_products(sums: Self::Sums, x: &[[i16; 2]], w: Self::Pairs) -> Self::Sums {
         // SAFETY: above.
         unsafe {
-            let x = _mm512_set1_epi32(joined(x));
+            let x = _mm512_set1_epi32(joined(x[0]));
             if VNNI {
                 _mm512_dpwssd_epi32(sums, x, w)
             } else {
