@@ -16,7 +16,6 @@ use candle_nn::VarBuilder;
 use candle_whisper::device;
 use candle_whisper_core::audio::N_FRAMES;
 use candle_whisper_core::memory::{Processor, Usage, dims_of, estimate};
-use candle_whisper_core::model::{Model, Whisper};
 use candle_whisper_core::weights::Weights;
 
 const SHAPES: [&str; 6] = ["tiny", "base", "small", "medium", "turbo", "large-v3"];
@@ -74,7 +73,7 @@ fn one(shape: &str, dtype: &str, n_audio: usize, n_group: usize, baseline: u64) 
         })
     };
     let weights = Weights::from_var_builder(VarBuilder::zeros(dtype, &gpu));
-    let model = Whisper::load(dims.clone(), Vec::new(), &weights)?;
+    let model = device::network(dims.clone(), Vec::new(), &weights)?;
     let mel = Tensor::zeros((n_audio, dims.n_mels, N_FRAMES), DType::F32, &Device::Cpu)?;
     let (mut encode, mut features) = (f64::INFINITY, None);
     for _ in 0..3 {

@@ -92,8 +92,7 @@ impl Kernels {
             functions.insert(name, function);
         }
         functions.insert(CHOOSE, module.load_function(CHOOSE).map_err(said)?);
-        let overlap = context.compute_capability().map_err(said)? >= OVERLAP_SINCE
-           ;
+        let overlap = context.compute_capability().map_err(said)? >= OVERLAP_SINCE;
         Ok(Self { functions, overlap })
     }
 
