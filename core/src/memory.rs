@@ -20,6 +20,10 @@ const PROGRAM: f64 = 14e6;
 const GPU_PROGRAM: f64 = 795e6;
 /// What the driver's pool holds of a GPU's memory against what is in use of it, measured there too.
 const POOL: f64 = 1.12;
+/// The driver's part beside kernels of our own, cuBLAS's workspace and a step's room among it, measured in the same way.
+const KERNEL_PROGRAM: f64 = 640e6;
+/// What the driver's pool holds of weights there.
+const KERNEL_POOL: f64 = 1.06;
 /// Attention scores that exist at once where there is no kernel for attention: 2^26, `kernels::attention`.
 const MOST_SCORES: f64 = 67_108_864.0;
 
@@ -28,7 +32,8 @@ const MOST_SCORES: f64 = 67_108_864.0;
 pub enum Processor {
     /// Attention in blocks, most operations in place.
     Cpu,
-    /// candle's operations, each with an output of its own; the recording stays in the host's memory.
+    /// The recording stays in the host's memory. In 16-bit floats kernels of our own (from compute capability 8.0 on, which is
+    /// taken for granted), else candle's operations, each with an output of its own.
     Gpu,
 }
 
@@ -199,7 +204,12 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
     let d = Sizes::of(dims);
     let gpu = usage.processor == Processor::Gpu;
     let size = usage.dtype.size_in_bytes() as f64;
-    let pool = if gpu { POOL } else { 1.0 };
+    let kernels = has_kernels(usage);
+    let (program, pool, pool_of_encoder) = match (gpu, kernels) {
+        (false, _) => (PROGRAM, 1.0, 1.0),
+        (true, false) => (GPU_PROGRAM, POOL, POOL),
+        (true, true) => (KERNEL_PROGRAM, KERNEL_POOL, 1.0),
+    };
     let n_audio = usage.n_audio as f64;
     let rows = n_audio * usage.n_group as f64;
     // Encoded audio of the batch, the unit of most of what follows: (n_audio, n_audio_ctx, n_state).
@@ -220,7 +230,7 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
     let words = usage.n_alignment_heads as f64 * head + (LOGIT_ROWS as f64 * d.n_vocab * 8.0).max(3.0 * head);
 
     Estimate {
-        program: if gpu { GPU_PROGRAM } else { PROGRAM } as u64,
+        program: program as u64,
         weights: (pool * weights(&d, usage)) as u64,
         // Query, key and value become one matrix, for a moment beside the three.
         loading: usage.held_by_loading + (3.0 * d.n_state * d.n_state * size) as u64,
@@ -228,7 +238,7 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
         // A CPU encodes one window at a time, beside what is encoded already.
         encoder: match usage.processor {
             Processor::Cpu => encoder(&d, usage, unit / n_audio) + features * (1.0 - 1.0 / n_audio),
-            Processor::Gpu => pool * encoder(&d, usage, unit),
+            Processor::Gpu => pool_of_encoder * encoder(&d, usage, unit),
         } as u64,
         // The encoder's output, and keys and values for each layer.
         features: features as u64,
@@ -240,6 +250,11 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
             _ => (words + cache(n_text)) as u64,
         },
     }
+}
+
+/// Whether a GPU computes such a network by kernels of our own.
+fn has_kernels(usage: &Usage) -> bool {
+    usage.processor == Processor::Gpu && usage.dtype.size_in_bytes() == 2 && usage.matrices.is_none()
 }
 
 /// As [`n_parameters`], with layer norms in f32 and the zeros that stand for the biases of keys.
@@ -268,6 +283,8 @@ fn encoder(d: &Sizes, usage: &Usage, unit: f64) -> f64 {
     mel + match usage.processor {
         // Attention lays out keys and values once more.
         Processor::Cpu => layer + 2.0 * unit,
+        // The sum of the layers in f32, two tensors beside it, a product four times as wide, and the output.
+        Processor::Gpu if has_kernels(usage) => 9.0 * unit,
         Processor::Gpu => {
             // Heads are laid out one by one: query twice, key, value. Scores exist in f32 before and after the
             // softmax, and in 16 bits once more.
