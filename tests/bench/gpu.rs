@@ -163,7 +163,7 @@ fn chosen_alike(model: &GpuWhisper, rows: usize, gpu: &Device) -> Result<()> {
                     0 => vec![],
                     1 => vec![0..n_vocab as u32 - 1501, n_vocab as u32 - 1000..u32::MAX],
                     2 => vec![100..40_000, 7..8, 41_000..41_001],
-                    _ => vec![n_vocab as u32 - 1501..n_vocab as u32 - 1501 + 50 * i],
+                    _ => std::iter::once(n_vocab as u32 - 1501..n_vocab as u32 - 1501 + 50 * i).collect(),
                 },
                 timestamp_begin: begin,
             })

@@ -2,23 +2,23 @@
 //! then replayed; everything that changes from step to step, tokens, positions and where keys and values are, it reads from
 //! the GPU's memory.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaSlice, CudaStream, DevicePtr, result, sys};
-use candle_core::{CudaDevice, DType, Device, Result, Tensor, bail};
+use candle_core::cuda_backend::cudarc::driver::{CudaStream, DevicePtr, result, sys};
+use candle_core::{CudaDevice, DType, Result, Tensor, bail};
 use candle_whisper_core::model::Piece;
 
 use super::arguments::{AddNorm, Attend, Embed, Linear, Row, Scores};
 use super::launch::{Grid, Kernels, address, said};
+use super::state::{Recorded, State};
 use super::weights::{Block, Layer, Network, Norm};
 
 /// Numbers to a head, of every Whisper.
 pub const HEAD: usize = 64;
 /// Blocks that keep a GPU's memory busy.
-const BLOCKS: usize = 1056;
+pub const BLOCKS: usize = 1056;
 /// Keys of an audio that are shared out at most so many ways.
-const MOST_SPLITS: usize = 12;
+pub const MOST_SPLITS: usize = 12;
 /// Rows whose layer norm every block of a product does for itself.
 const FEW: usize = 16;
 /// Rows of a step that is recorded; those of more take long enough to be started one by one.
@@ -39,103 +39,8 @@ pub struct Shape {
     pub keys: usize,
 }
 
-struct Recorded(CudaGraph);
-// SAFETY: only used by whoever holds the lock on the state.
-unsafe impl Send for Recorded {}
-
 /// One alignment head's scores to be kept: (layer, head, (rows, keys) in f32).
 pub type Wanted = (usize, usize, Tensor);
-
-/// What a step writes to.
-pub struct State {
-    room: usize,
-    x: Tensor,
-    normed: Tensor,
-    q: Tensor,
-    y: Tensor,
-    wide: Tensor,
-    partial: Tensor,
-    counter: Tensor,
-    row: CudaSlice<i32>,
-    caches: Table,
-    audio: Table,
-    /// Those whose addresses `audio` has.
-    pieces: Vec<Weak<Piece>>,
-    graphs: HashMap<Shape, Recorded>,
-    recorder: Arc<CudaStream>,
-}
-
-/// Addresses in the memory of the GPU.
-struct Table {
-    host: Vec<u64>,
-    device: CudaSlice<u64>,
-}
-
-impl Table {
-    fn new(device: &CudaDevice) -> Result<Self> {
-        Ok(Self { host: Vec::new(), device: device.alloc_zeros(1)? })
-    }
-
-    /// Whether it had to move.
-    fn set(&mut self, device: &CudaDevice, addresses: Vec<u64>) -> Result<bool> {
-        if addresses == self.host {
-            return Ok(false);
-        }
-        let moves = addresses.len() > self.device.len();
-        if moves {
-            self.device = device.alloc_zeros(addresses.len().next_power_of_two())?;
-        }
-        device.memcpy_htod(&addresses, &mut self.device)?;
-        self.host = addresses;
-        Ok(moves)
-    }
-
-    fn at(&self, stream: &Arc<CudaStream>, i: usize) -> u64 {
-        self.device.device_ptr(stream).0 + 8 * i as u64
-    }
-}
-
-impl State {
-    /// For networks of this width and type, with room for a few rows.
-    ///
-    /// # Errors
-    /// If the device has no memory for it.
-    pub fn new(device: &CudaDevice, n: usize, dtype: DType) -> Result<Self> {
-        let recorder = device.cuda_stream().context().new_stream().map_err(said)?;
-        Self::sized(device, n, dtype, 64, recorder)
-    }
-
-    fn sized(
-        gpu: &CudaDevice,
-        n: usize,
-        dtype: DType,
-        room: usize,
-        recorder: Arc<CudaStream>,
-    ) -> Result<Self> {
-        let device = Device::Cuda(gpu.clone());
-        let of = |width: usize, dtype: DType| Tensor::zeros((room, width), dtype, &device);
-        let n_head = n / HEAD;
-        // As many splits as there may be of as many rows.
-        let most = |rows: usize| rows * n_head * MOST_SPLITS.min(BLOCKS.div_ceil(rows * n_head / 4).max(1));
-        let parts = (1..=room).map(most).max().unwrap_or(1) * (2 + HEAD);
-        Ok(Self {
-            room,
-            x: of(n, DType::F32)?,
-            normed: of(n, dtype)?,
-            q: of(n, dtype)?,
-            y: of(n, dtype)?,
-            wide: of(4 * n, dtype)?,
-            partial: Tensor::zeros(parts, DType::F32, &device)?,
-            counter: Tensor::zeros(room * n_head, DType::U32, &device)?,
-            row: gpu.alloc_zeros(4 * room)?,
-            caches: Table::new(gpu)?,
-            audio: Table::new(gpu)?,
-            pieces: Vec::new(),
-            graphs: HashMap::new(),
-            recorder,
-        })
-    }
-}
 
 /// What the decoder computes with.
 pub struct Decoder<'a> {
@@ -395,8 +300,8 @@ impl Decoder<'_> {
 pub fn product(kernels: &Kernels, stream: &CudaStream, name: &str, args: &Linear) -> Result<()> {
     let (rows, n_in) = (args.rows as usize, args.n_in as usize);
     let tiles = match rows {
-        ..=FEW => 1,
-        ..=32 => 2,
+        n if n <= FEW => 1,
+        n if n <= 32 => 2,
         _ => 4,
     };
     // Outputs of a block, as the kernels are made.

@@ -18,6 +18,7 @@ mod decoder;
 mod encoder;
 mod launch;
 mod network;
+mod state;
 mod weights;
 
 pub use network::GpuWhisper;

@@ -14,9 +14,10 @@ use candle_whisper_core::{Error, Result};
 
 use super::arguments::{Linear, Row};
 use super::choice::{self, Suppressed};
-use super::decoder::{Decoder, HEAD, Shape, State, Wanted, product};
+use super::decoder::{Decoder, HEAD, Shape, Wanted, product};
 use super::encoder::Encoder;
 use super::launch::{Kernels, address};
+use super::state::State;
 use super::weights::Network;
 
 /// The kernels' products of matrices are in the machine from this compute capability on.
