@@ -1,5 +1,7 @@
 //! Each kernel against a slow loop in double precision, on shapes around the sizes of vectors and blocks.
 
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use candle_whisper_core::kernels::{self, Level, Panels, Part, Products, Written};
@@ -14,14 +16,23 @@ pub fn values(t: &Tensor) -> Vec<f32> {
     t.flatten_all().unwrap().to_vec1().unwrap()
 }
 
+/// The level is one for the whole process.
+static LEVEL: RwLock<()> = RwLock::new(());
+
 /// Runs a test for every kind of instructions that this processor has. Others may run at the same time: whatever level
 /// they find, their results must be right.
 pub fn on_every_level(test: impl Fn()) {
+    let _alone = LEVEL.write().unwrap_or_else(PoisonError::into_inner);
     for most in Level::ALL {
         if kernels::limit(most) == most {
             test();
         }
     }
+}
+
+/// Keeps the level as it is, for those whose results must be the same to the last bit.
+pub fn on_one_level() -> RwLockReadGuard<'static, ()> {
+    LEVEL.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub fn assert_close(ours: &[f32], slow: &[f64], tolerance: f64, what: &str) {
