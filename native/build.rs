@@ -36,14 +36,13 @@ fn main() {
     }
 }
 
-/// The compiler where candle's build looks for it: NVCC, the toolkit's folder, the path.
+/// The compiler: NVCC, or that of the toolkit's folder, or of the path.
 fn nvcc() -> PathBuf {
     if let Some(nvcc) = env::var_os("NVCC") {
         return nvcc.into();
     }
-    let toolkit = ["CUDA_HOME", "CUDA_PATH", "CUDA_ROOT"].iter().filter_map(env::var_os);
-    let found = toolkit.map(|folder| Path::new(&folder).join("bin").join("nvcc")).find(|nvcc| nvcc.exists());
-    found.unwrap_or_else(|| {
-        ["/usr/local/cuda/bin/nvcc"].iter().map(PathBuf::from).find(|p| p.exists()).unwrap_or("nvcc".into())
-    })
+    let named = ["CUDA_HOME", "CUDA_PATH", "CUDA_ROOT"].iter().filter_map(env::var_os);
+    let mut toolkits = named.map(PathBuf::from).chain(["/usr/local/cuda".into()]);
+    let found = toolkits.find_map(|folder| Some(folder.join("bin/nvcc")).filter(|nvcc| nvcc.exists()));
+    found.unwrap_or_else(|| "nvcc".into())
 }

@@ -1,5 +1,6 @@
 //! The rules, as tables of what was sampled and what may follow.
 
+use candle_whisper_core::decoding::choice::Rules;
 use candle_whisper_core::decoding::filters::{
     ApplyTimestampRules, LogitFilter, SuppressBlank, SuppressTokens,
 };
@@ -117,4 +118,42 @@ fn no_row_of_so_many_tokens_comes_twice() {
         let found: Vec<u32> = (0..N_VOCAB as u32).filter(|&i| !logits[i as usize].is_finite()).collect();
         assert_eq!(found, forbidden, "{sampled:?} {size}");
     }
+}
+
+/// A device that chooses is given the rules as data: they forbid what the filters forbid, whatever was sampled so far.
+#[test]
+fn rules_as_data_forbid_what_the_filters_forbid() {
+    let tokenizer = tokenizer(N_VOCAB);
+    let sampled: [&[u32]; 9] = [
+        &[],
+        &[T0],
+        &[T0, TEXT],
+        &[T0, TEXT, T0 + 10],
+        &[T0, TEXT, T0 + 10, T0 + 10],
+        &[T0, TEXT, T0 + 10, T0 + 10, TEXT],
+        &[T0 + 1500, TEXT, TEXT + 1, TEXT],
+        &[TEXT, TEXT + 1, TEXT, TEXT + 1, TEXT],
+        &[T0, TEXT, TEXT, T0 + 1499, T0 + 1500],
+    ];
+    let filters: [Box<dyn LogitFilter>; 4] = [
+        Box::new(SuppressBlank::new(&tokenizer, 1)),
+        Box::new(NoRepeatNgram::new(&tokenizer, 1, 2)),
+        Box::new(ApplyTimestampRules::new(&tokenizer, 1, Some(50))),
+        Box::new(ApplyTimestampRules::new(&tokenizer, 1, None)),
+    ];
+    for (i, filter) in filters.iter().enumerate() {
+        for sampled in sampled {
+            let tokens = [&[SOT], sampled].concat();
+            let mut rules = Rules::default();
+            assert!(filter.rules(&tokens, &mut rules));
+            assert_eq!(rules.timestamp_begin, (i >= 2).then_some(T0), "filter {i}");
+            let forbidden = |token: u32| rules.forbidden.iter().any(|range| range.contains(&token));
+            let left: Vec<bool> = (0..N_VOCAB as u32).map(|token| !forbidden(token)).collect();
+            assert!(left == remaining(filter.as_ref(), &tokens), "filter {i} after {sampled:?}");
+        }
+    }
+    let suppress = SuppressTokens::new(vec![TEXT, 7]);
+    assert_eq!(suppress.suppressed(), Some(&[TEXT, 7][..]));
+    let penalty = RepetitionPenalty::new(&tokenizer, 1, 1.5);
+    assert!(!penalty.rules(&[SOT, T0, TEXT], &mut Rules::default()), "it does more than forbid");
 }

@@ -353,6 +353,9 @@ impl<'a> Places<'a> {
     /// What a device would have to know to choose the next tokens, if that is all there is to know: tokens that no row samples,
     /// how many of each row are asked for, and each row's rules.
     fn asked(&self) -> Option<(Vec<u32>, usize, Vec<Rules>)> {
+        if self.model.device().is_cpu() {
+            return None; // the logits are here
+        }
         let first = self.places.iter().flatten().next()?;
         let (suppressed, top) = (first.suppressed(), first.decoder.top()?);
         let mut rows = Vec::new();

@@ -1,7 +1,6 @@
 //! CUDA in a build that has it; a machine without a usable GPU gets a reason instead of a panic.
 
 use std::panic::{self, catch_unwind};
-
 use std::sync::Arc;
 
 use candle_core::{CudaDevice, Device};
