@@ -106,13 +106,14 @@ pub fn listen(
 ) -> Result<Option<Heard>> {
     options.validate()?;
     let (mut spans, mut n_samples) = (Spans::new(options), 0);
-    let mut samples = Vec::with_capacity(AT_ONCE * CHUNK);
+    let at_once = rayon::current_num_threads() * AT_ONCE * CHUNK;
+    let mut samples = Vec::with_capacity(at_once);
     loop {
         let block = blocks.next_block()?;
         let at_end = block.is_none();
         samples.extend_from_slice(block.unwrap_or_default());
         // As many at once as of a whole recording, so that its probabilities are the same to the last bit.
-        let n = if at_end { samples.len() } else { samples.len() / (AT_ONCE * CHUNK) * (AT_ONCE * CHUNK) };
+        let n = if at_end { samples.len() } else { samples.len() / at_once * at_once };
         vad.probabilities(&samples[..n])?.into_iter().for_each(|probability| spans.push(probability));
         samples.drain(..n);
         n_samples += n;

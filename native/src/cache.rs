@@ -130,6 +130,7 @@ pub fn preload(request: &ModelRequest) -> Result<Transcriber> {
         if let Fit::Impossible(shortage) = fit(&folder, place)? {
             bail!("could not load `{}`: {shortage}", folder.display());
         }
+        device::multiply_as(request.precision);
         load::load(&folder, device, Numbers { dtype: Some(*dtype), matrices: *matrices })
     })
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use candle_whisper_core::transcribe::Plan;
 use candle_whisper_core::{Observer, Recording, TranscribeOptions, Transcriber, Transcript, Transcription};
 
 use crate::device::patience::{PATIENCE, Patient};
@@ -27,7 +28,8 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// Begins a run, or goes on with the one in the journal; `None` if the observer broke meanwhile.
+    /// Begins a run, or goes on with the one in the journal; `None` if the observer broke meanwhile. `plan` is what was found out
+    /// about the recording beforehand.
     ///
     /// # Errors
     /// If an option can't be used, or the recording or the journal can't be read.
@@ -35,10 +37,11 @@ impl Loaded {
         &self,
         recording: Recording,
         options: TranscribeOptions,
+        plan: Option<Plan>,
         journal: &mut Journal,
         observer: &mut dyn Observer,
     ) -> Result<Option<Transcription>> {
-        let plan = journal.plan().cloned();
+        let plan = journal.plan().cloned().or(plan);
         let run = self.transcriber.start_recording(recording, options, plan, observer)?;
         let Some(mut run) = run else { return Ok(None) };
         journal.go_on(&mut run)?;
@@ -63,6 +66,10 @@ impl Loaded {
 impl Engine for Loaded {
     fn loaded(&self) -> Option<&Self> {
         Some(self)
+    }
+
+    fn is_on_gpu(&self) -> bool {
+        !self.transcriber.model().device().is_cpu()
     }
 
     fn is_multilingual(&self) -> bool {
@@ -94,7 +101,7 @@ impl Engine for Loaded {
                 &mut patient
             }
         };
-        let run = self.start(recording, options, journal, observer)?;
+        let run = self.start(recording, options, None, journal, observer)?;
         let Some(mut run) = run else { return Ok(Transcript::default()) };
         loop {
             let flow = self.transcriber.next_window(&mut run, observer)?;

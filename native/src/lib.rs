@@ -18,6 +18,7 @@
 //! # anyhow::Ok(())
 //! ```
 
+pub mod ahead;
 pub mod align;
 pub mod cache;
 pub mod cli;

@@ -136,7 +136,9 @@ fn load_engine(job: &Job) -> anyhow::Result<Loaded> {
         }
     }
     drop(described);
-    let numbers = format!("{:?} {dtype:?} {matrices:?}", device.location());
+    device::multiply_as(job.precision);
+    let tf32 = if job.precision == Precision::Tf32 && device.is_cuda() { " TF32" } else { "" };
+    let numbers = format!("{:?} {dtype:?} {matrices:?}{tf32}", device.location());
     let loaded = load::load_files(&files, &device, Numbers { dtype: Some(dtype), matrices });
     Ok(Loaded { transcriber: loaded.with_context(could_not_load)?, files, numbers })
 }
@@ -144,7 +146,11 @@ fn load_engine(job: &Job) -> anyhow::Result<Loaded> {
 /// The model's folder; a model of the hub is fetched if it isn't here.
 fn find(job: &Job) -> anyhow::Result<PathBuf> {
     // Who asks for 32 bits wants no weights that were rounded to 16.
-    let variant = if job.precision == Precision::F32 { Variant::Full } else { Variant::Small };
+    let variant = if matches!(job.precision, Precision::F32 | Precision::Tf32) {
+        Variant::Full
+    } else {
+        Variant::Small
+    };
     let settings = Settings::from_env(job.cache_dir.as_deref());
     let fetched = job.model.fetch(&settings, Wish { variant, bar: job.show.bar })?;
     fetched.warning.iter().for_each(messages::warning);

@@ -4,6 +4,7 @@ use anyhow::Context;
 use candle_whisper_core::writers::format_timestamp;
 use candle_whisper_core::{Error, Observer, Recording, TranscribeOptions, Transcript};
 
+use crate::ahead::decoded_ahead;
 use crate::engine::Loaded;
 use crate::input::{Input, Opened};
 use crate::interrupt::Stop;
@@ -25,6 +26,10 @@ pub trait Engine {
     /// The model itself, if it can take several recordings at once.
     fn loaded(&self) -> Option<&Loaded> {
         None
+    }
+    /// Whether a processor of its own computes the network.
+    fn is_on_gpu(&self) -> bool {
+        false
     }
     /// The transcript, or what there is of it when the observer breaks. Windows go into the journal, and the run goes on
     /// from those that are in it.
@@ -173,8 +178,12 @@ pub(crate) fn open(
     }
     let opened = Opened::new(input)?;
     let duration = opened.decoder().with_context(decoding)?.duration();
+    let recording = match engine.is_on_gpu() {
+        true => decoded_ahead(opened.recording()),
+        false => opened.recording(),
+    };
     let Some(path) = job.resume.then(|| job.outputs.state_of(input)).flatten() else {
-        return Ok((opened.recording(), duration, Journal::passing()));
+        return Ok((recording, duration, Journal::passing()));
     };
     let hash = mark::of_all(&mut **opened.bytes()).with_context(|| format!("could not read {input}"))?;
     let (journal, found) = Journal::open(&path, &Mark::new(hash, engine.mark()?, options)?)?;
@@ -186,5 +195,5 @@ pub(crate) fn open(
             path.display()
         )),
     }
-    Ok((opened.recording(), duration, journal))
+    Ok((recording, duration, journal))
 }

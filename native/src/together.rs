@@ -1,13 +1,17 @@
 //! Several recordings in one batch: where one has fewer windows left than there are places, the next one's take them. What is
 //! said of each, and what becomes of it, comes in the order of the recordings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::slice;
+use std::sync::Arc;
 
 use candle_whisper_core::transcribe::Recordings;
-use candle_whisper_core::{Event, Observer, TranscribeOptions, Transcript, Transcription};
+use candle_whisper_core::{Event, Observer, Recording, TranscribeOptions, Transcript, Transcription};
 
+use rayon::Scope;
+
+use crate::ahead::Look;
 use crate::device::patience::{PATIENCE, Patience};
 use crate::engine::{COMPILING, Loaded};
 use crate::input::Input;
@@ -16,7 +20,10 @@ use crate::job::Job;
 use crate::journal::Journal;
 use crate::messages;
 use crate::progress::Display;
-use crate::run::{Finished, Outcome, Step, open};
+use crate::run::{Engine, Finished, Outcome, Step, open};
+
+/// Recordings that are looked through at most before their turn.
+const AHEAD: usize = 8;
 
 /// A recording whose turn to be delivered has not come.
 struct Begun<'a> {
@@ -28,8 +35,19 @@ struct Begun<'a> {
     transcript: Option<anyhow::Result<Transcript>>,
 }
 
+/// A recording that was opened, or could not be.
+struct Opened<'a> {
+    input: &'a Input,
+    parts: anyhow::Result<(Recording, Option<f64>, Journal)>,
+    /// If a thread looks through it.
+    look: Option<Look>,
+}
+
 /// Recordings, read as there is room for them.
-struct Together<'a> {
+struct Together<'a, 's> {
+    /// Where threads look through recordings, and through how many before their turn.
+    ahead: Option<(&'s Scope<'a>, usize)>,
+    opened: VecDeque<Opened<'a>>,
     job: &'a Job,
     loaded: &'a Loaded,
     options: TranscribeOptions,
@@ -51,9 +69,30 @@ pub fn run(
     (n, options): (usize, TranscribeOptions),
     stop: &Stop,
 ) -> Outcome {
+    let threads = rayon::current_num_threads();
+    // A processor that computes the network too has no time for anything meanwhile.
+    let pool = loaded.is_on_gpu().then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build());
+    match pool {
+        Some(Ok(pool)) => pool.in_place_scope(|scope| {
+            in_scope(job, inputs, loaded, (n, options), stop, Some((scope, threads.min(AHEAD))))
+        }),
+        _ => in_scope(job, inputs, loaded, (n, options), stop, None),
+    }
+}
+
+fn in_scope<'a>(
+    job: &'a Job,
+    inputs: &'a [&'a Input],
+    loaded: &'a Loaded,
+    (n, options): (usize, TranscribeOptions),
+    stop: &'a Stop,
+    ahead: Option<(&Scope<'a>, usize)>,
+) -> Outcome {
     let patience = || Patience::new(PATIENCE, || messages::note(COMPILING));
     let working = stop.working();
     let mut together = Together {
+        ahead,
+        opened: VecDeque::new(),
         job,
         loaded,
         options,
@@ -61,7 +100,7 @@ pub fn run(
         inputs: inputs.iter(),
         begun: BTreeMap::new(),
         n_begun: 0,
-        patience: (!loaded.transcriber.model().device().is_cpu()).then(patience),
+        patience: loaded.is_on_gpu().then(patience),
         outcome: Outcome::Done,
         reader_gone: false,
     };
@@ -78,22 +117,50 @@ pub fn run(
     if stop.asked() && !together.reader_gone { Outcome::Interrupted } else { together.outcome }
 }
 
-impl<'a> Together<'a> {
+impl<'a> Together<'a, '_> {
     fn failed(&mut self, error: &anyhow::Error) {
         messages::error(error);
         self.outcome = Outcome::SomeFailed;
     }
 
-    /// Opens a recording; `None` if somebody stopped it meanwhile.
-    fn begin(&mut self, input: &'a Input) -> anyhow::Result<Option<Transcription>> {
-        let (recording, duration, mut journal) = open(self.job, input, self.loaded, &self.options)?;
+    /// The next recording, and those after it that are looked through meanwhile.
+    fn open_next(&mut self) -> Option<Opened<'a>> {
+        let n_ahead = self.ahead.map_or(0, |(_, n)| n);
+        while self.opened.len() <= n_ahead
+            && let Some(&input) = self.inputs.next()
+        {
+            let parts = open(self.job, input, self.loaded, &self.options);
+            let look = match (&parts, self.ahead) {
+                (Ok((Recording::Again(open), _, journal)), Some((scope, _))) if journal.plan().is_none() => {
+                    let (open, options) = (Arc::clone(open), self.options.clone());
+                    Some(Look::begin(scope, open, options, &self.loaded.transcriber, self.stop))
+                }
+                _ => None,
+            };
+            self.opened.push_back(Opened { input, parts, look });
+        }
+        self.opened.pop_front()
+    }
+
+    /// Starts a recording; `None` if somebody stopped it meanwhile.
+    fn begin(&mut self, opened: Opened<'a>) -> anyhow::Result<Option<Transcription>> {
+        let Opened { input, parts, look } = opened;
+        let (recording, duration, mut journal) = parts?;
         let mut display = Display::new(self.job.show, duration.unwrap_or(0.0), self.stop);
         if !self.begun.is_empty() {
             display.hold();
         }
         display.detecting(self.loaded.transcriber.tokenizer().is_multilingual(), &self.options);
         let options = self.options.clone();
-        let started = self.loaded.start(recording, options, &mut journal, &mut display);
+        let start = |plan, display: &mut Display<'_>| {
+            self.loaded.start(recording, options, plan, &mut journal, display)
+        };
+        let started = match look.map(|look| look.wait(&mut display)) {
+            None => start(None, &mut display),
+            Some(Ok(Some(plan))) => start(Some(plan), &mut display),
+            Some(Ok(None)) => Ok(None),
+            Some(Err(error)) => Err(error),
+        };
         let run = match started {
             Ok(run) => run,
             Err(error) => {
@@ -141,11 +208,11 @@ impl<'a> Together<'a> {
     }
 }
 
-impl Recordings for Together<'_> {
+impl Recordings for Together<'_, '_> {
     fn next(&mut self) -> Option<Transcription> {
         while self.flow().is_continue() {
-            let input = *self.inputs.next()?;
-            match self.begin(input) {
+            let opened = self.open_next()?;
+            match self.begin(opened) {
                 Ok(Some(run)) => return Some(run),
                 Ok(None) => {}
                 Err(error) => self.failed(&error),

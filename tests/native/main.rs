@@ -1,6 +1,7 @@
 //! Tests of the native crate: one module per theme, one binary.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod ahead;
 mod align;
 mod batch;
 mod cache;

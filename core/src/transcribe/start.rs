@@ -30,8 +30,8 @@ pub struct Plan {
     pub snap_to: Option<Heard>,
     /// Of what is left.
     pub extent: Extent,
-    /// Code of the language spoken.
-    pub language: String,
+    /// Code of the language spoken, once that is known.
+    pub language: Option<String>,
 }
 
 impl Transcriber {
@@ -98,40 +98,22 @@ impl Transcriber {
             Recording::Again(open) => open,
             Recording::Once(blocks) => return self.start_once(blocks, (options, each), observer).map(Some),
         };
-        let spoken = match (options.voice_activity(), &plan) {
-            (None, _) => None,
-            (Some(_), Some(Plan { spoken: Some(heard), .. })) => Some(heard.clone()),
-            (Some(limits), _) => match self.listened(&open, &limits, observer)? {
-                Some(heard) => Some(heard),
+        let plan = match plan {
+            Some(plan) => plan,
+            None => match self.look_through(&open, &options, observer)? {
+                Some(plan) => plan,
                 None => return Ok(None),
             },
         };
-        let snap_to = match (options.snap_to_speech, &plan) {
-            (false, _) => None,
-            (true, Some(Plan { snap_to: Some(heard), .. })) => Some(heard.clone()),
-            (true, _) => match self.listened(&open, &timing::snap_options(), observer)? {
-                Some(heard) => Some(heard),
-                None => return Ok(None),
-            },
-        };
-        let left = match &spoken {
-            Some(heard) => recording::only(Arc::clone(&open), heard.spans.clone().into()),
-            None => Arc::clone(&open),
-        };
-        let (mut sound, extent) = match &plan {
-            Some(plan) => (self.stream(left, plan.extent), plan.extent),
-            None => match self.measured(left, observer)? {
-                Some(measured) => measured,
-                None => return Ok(None),
-            },
-        };
-        let language = match plan {
-            Some(plan) => plan.language,
+        let Plan { spoken, snap_to, extent, language } = plan;
+        let mut sound = self.stream(left(&open, spoken.as_ref()), extent);
+        let language = match language {
+            Some(language) => language,
             None => {
                 let mut whole = match &spoken {
                     Some(heard) if heard.spans.is_empty() && self.must_detect(&options) => {
-                        match self.measured(open, observer)? {
-                            Some((whole, _)) => Some(whole),
+                        match self.measured(Arc::clone(&open), observer)? {
+                            Some(extent) => Some(self.stream(open, extent)),
                             None => return Ok(None),
                         }
                     }
@@ -143,9 +125,35 @@ impl Transcriber {
         let n_samples = spoken.as_ref().map_or(extent.n_samples, |heard| heard.n_samples);
         let timeline = spoken.as_ref().map(|heard| Timeline::of(&heard.spans));
         let spans = snap_to.as_ref().map(|heard| heard.spans.clone());
-        let plan = Plan { spoken, snap_to, extent, language: language.clone() };
+        let plan = Plan { spoken, snap_to, extent, language: Some(language.clone()) };
         let run = self.begin(options, (language, each), sound, timeline, n_samples / HOP_LENGTH)?;
         Ok(Some(Transcription { plan: Some(plan), snap_to: spans, ..run }))
+    }
+
+    /// What has to be known of a recording before [`Transcriber::start_recording`], but for its language: found without the
+    /// network, so that a thread of its own can do it while others are transcribed. `None` if the observer breaks.
+    ///
+    /// # Errors
+    /// If an option is out of range, or the recording can't be read.
+    pub fn look_through(
+        &self,
+        open: &Open,
+        options: &TranscribeOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Plan>> {
+        let mut checked = options.clone();
+        each_language(&mut checked);
+        checked.validate()?;
+        let mut listened = |limits: Option<VadOptions>| -> Result<ControlFlow<(), Option<Heard>>> {
+            let Some(limits) = limits else { return Ok(ControlFlow::Continue(None)) };
+            let heard = self.listened(open, &limits, observer)?;
+            Ok(heard.map_or(ControlFlow::Break(()), |heard| ControlFlow::Continue(Some(heard))))
+        };
+        let ControlFlow::Continue(spoken) = listened(options.voice_activity())? else { return Ok(None) };
+        let snap_options = options.snap_to_speech.then(timing::snap_options);
+        let ControlFlow::Continue(snap_to) = listened(snap_options)? else { return Ok(None) };
+        let extent = self.measured(left(open, spoken.as_ref()), observer)?;
+        Ok(extent.map(|extent| Plan { spoken, snap_to, extent, language: None }))
     }
 
     /// The probability of every language in the first 30 s, in token order.
@@ -220,10 +228,9 @@ impl Transcriber {
     }
 
     /// Reads a recording to its end, so that windows of it can be heard.
-    fn measured(&self, open: Open, observer: &mut dyn Observer) -> Result<Option<(Sound, Extent)>> {
+    fn measured(&self, open: Open, observer: &mut dyn Observer) -> Result<Option<Extent>> {
         let mut told = |n_samples| reading(observer, n_samples);
-        let extent = Extent::measure(&self.log_mel, open()?, &mut told)?;
-        Ok(extent.map(|extent| (self.stream(open, extent), extent)))
+        Extent::measure(&self.log_mel, open()?, &mut told)
     }
 
     fn stream(&self, open: Open, extent: Extent) -> Sound {
@@ -306,6 +313,14 @@ impl Transcriber {
             sound,
             plan: None,
         })
+    }
+}
+
+/// What is left of a recording where only speech is heard.
+fn left(open: &Open, spoken: Option<&Heard>) -> Open {
+    match spoken {
+        Some(heard) => recording::only(Arc::clone(open), heard.spans.clone().into()),
+        None => Arc::clone(open),
     }
 }
 

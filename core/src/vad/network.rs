@@ -3,6 +3,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Conv1d, Conv1dConfig, Module, VarBuilder};
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::kernels;
@@ -13,6 +14,8 @@ pub const CHUNK: usize = 512;
 const CONTEXT: usize = 64;
 /// Samples after it, mirrored.
 const MIRRORED: usize = 64;
+/// Samples that are heard for one probability.
+const HEARD: usize = CONTEXT + CHUNK + MIRRORED;
 const N_FFT: usize = 256;
 const STRIDE: usize = 128;
 const N_MAGNITUDES: usize = N_FFT / 2 + 1;
@@ -104,28 +107,25 @@ impl Vad {
     /// If there is no memory.
     pub fn probabilities(&mut self, samples: &[f32]) -> Result<Vec<f32>> {
         let mut all = Vec::with_capacity(samples.len().div_ceil(CHUNK));
-        for some in samples.chunks(AT_ONCE * CHUNK) {
-            let gates = self.gates(some)?;
-            all.extend(gates.chunks_exact(4 * N_STATE).map(|gates| self.step(gates)));
+        // What the audio alone says needs nothing of what came before but a few samples, so threads share it.
+        for some in samples.chunks(rayon::current_num_threads() * AT_ONCE * CHUNK) {
+            let mut before = self.context.clone();
+            let mut parts = Vec::new();
+            for part in some.chunks(AT_ONCE * CHUNK) {
+                parts.push(with_context(&mut before, part));
+            }
+            self.context = before;
+            let gates = parts.into_par_iter().map(|part| self.gates(part)).collect::<Result<Vec<_>>>()?;
+            let gates = gates.iter().flat_map(|gates| gates.chunks_exact(4 * N_STATE));
+            gates.for_each(|gates| all.push(self.step(gates)));
         }
         Ok(all)
     }
 
-    /// What the audio alone says to the gates. (n) -> (⌈n / 512⌉, 4 · n_state)
-    fn gates(&mut self, samples: &[f32]) -> Result<Vec<f32>> {
-        let n = samples.len().div_ceil(CHUNK);
-        let mut heard = Vec::with_capacity(n * (CONTEXT + CHUNK + MIRRORED));
-        for chunk in samples.chunks(CHUNK) {
-            let start = heard.len();
-            heard.extend_from_slice(&self.context);
-            heard.extend_from_slice(chunk);
-            heard.resize(start + CONTEXT + CHUNK, 0.0);
-            self.context.copy_from_slice(&heard[start + CHUNK..]);
-            let end = heard.len() - 1;
-            heard.extend_from_within(end - MIRRORED..end);
-            heard[end + 1..].reverse();
-        }
-        let heard = Tensor::from_vec(heard, (n, 1, CONTEXT + CHUNK + MIRRORED), &Device::Cpu)?;
+    /// What the audio alone says to the gates. chunks: (n) of `HEARD` samples -> (n, 4 · n_state)
+    fn gates(&self, chunks: Vec<f32>) -> Result<Vec<f32>> {
+        let n = chunks.len() / HEARD;
+        let heard = Tensor::from_vec(chunks, (n, 1, HEARD), &Device::Cpu)?;
         let both = self.stft.forward(&heard)?;
         let part = |first| both.narrow(1, first, N_MAGNITUDES)?.sqr();
         let mut x = (part(0)? + part(N_MAGNITUDES)?)?.sqrt()?;
@@ -151,4 +151,21 @@ impl Vad {
         let last = self.hidden.iter().zip(&self.last.0).map(|(h, w)| h.max(0.0) * w).sum::<f32>();
         sigmoid(last + self.last.1)
     }
+}
+
+/// Each chunk with the samples that are heard with it; `before` are those before the first, then those before what comes next.
+/// (n) -> (⌈n / 512⌉) of `HEARD` samples
+fn with_context(before: &mut [f32], samples: &[f32]) -> Vec<f32> {
+    let mut heard = Vec::with_capacity(samples.len().div_ceil(CHUNK) * HEARD);
+    for chunk in samples.chunks(CHUNK) {
+        let start = heard.len();
+        heard.extend_from_slice(before);
+        heard.extend_from_slice(chunk);
+        heard.resize(start + CONTEXT + CHUNK, 0.0);
+        before.copy_from_slice(&heard[start + CHUNK..]);
+        let end = heard.len() - 1;
+        heard.extend_from_within(end - MIRRORED..end);
+        heard[end + 1..].reverse();
+    }
+    heard
 }

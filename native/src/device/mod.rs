@@ -59,6 +59,8 @@ pub enum Precision {
     Auto,
     /// 32-bit floats.
     F32,
+    /// 32-bit floats, of which a GPU multiplies 19 bits: in all of the process, whose last loaded model decides.
+    Tf32,
     /// 16-bit floats of IEEE 754.
     F16,
     /// 16-bit floats with the range of 32-bit ones.
@@ -159,11 +161,17 @@ pub fn processor(device: &Device) -> Processor {
     if device.is_cpu() { Processor::Cpu } else { Processor::Gpu }
 }
 
+/// Has GPUs multiply 32-bit floats as asked for, in this process.
+pub fn multiply_as(precision: Precision) {
+    candle_core::cuda::set_gemm_reduced_precision_f32(precision == Precision::Tf32);
+}
+
 /// The type to load weights in, and a word of warning where the device can't do what was asked for.
 pub fn dtype(request: Precision, device: &Device) -> (DType, Option<String>) {
     let (asked, name) = match request {
         Precision::Auto | Precision::Quantised if device.is_cuda() => return (DType::F16, None),
         Precision::Auto | Precision::Quantised | Precision::F32 => return (DType::F32, None),
+        Precision::Tf32 => (DType::F32, "TF32"),
         Precision::F16 => (DType::F16, "FP16"),
         Precision::Bf16 => (DType::BF16, "BF16"),
     };
