@@ -106,13 +106,16 @@ pub fn listen(
 ) -> Result<Option<Heard>> {
     options.validate()?;
     let (mut spans, mut n_samples) = (Spans::new(options), 0);
-    let at_once = rayon::current_num_threads() * AT_ONCE * CHUNK;
+    // For every thread as many at once as of a whole recording, so that its probabilities are the same to the last bit.
+    let each = AT_ONCE * CHUNK;
+    let at_once = rayon::current_num_threads() * each;
     let mut samples = Vec::with_capacity(at_once);
     loop {
         let block = blocks.next_block()?;
         let at_end = block.is_none();
+        let read = n_samples + samples.len();
         samples.extend_from_slice(block.unwrap_or_default());
-        // As many at once as of a whole recording, so that its probabilities are the same to the last bit.
+        let now_read = n_samples + samples.len();
         let n = if at_end { samples.len() } else { samples.len() / at_once * at_once };
         vad.probabilities(&samples[..n])?.into_iter().for_each(|probability| spans.push(probability));
         samples.drain(..n);
@@ -120,7 +123,7 @@ pub fn listen(
         if at_end {
             return Ok(Some(Heard { spans: spans.finish(n_samples), n_samples }));
         }
-        if n > 0 && told(n_samples).is_break() {
+        if now_read / each > read / each && told(now_read).is_break() {
             return Ok(None);
         }
     }

@@ -88,7 +88,6 @@ fn in_scope<'a>(
     stop: &'a Stop,
     ahead: Option<(&Scope<'a>, usize)>,
 ) -> Outcome {
-    let patience = || Patience::new(PATIENCE, || messages::note(COMPILING));
     let working = stop.working();
     let mut together = Together {
         ahead,
@@ -100,7 +99,7 @@ fn in_scope<'a>(
         inputs: inputs.iter(),
         begun: BTreeMap::new(),
         n_begun: 0,
-        patience: loaded.is_on_gpu().then(patience),
+        patience: None,
         outcome: Outcome::Done,
         reader_gone: false,
     };
@@ -152,10 +151,15 @@ impl<'a> Together<'a, '_> {
         }
         display.detecting(self.loaded.transcriber.tokenizer().is_multilingual(), &self.options);
         let options = self.options.clone();
+        let plan = look.map(|look| look.wait(&mut display));
+        // From now on something is asked of the GPU.
+        if self.n_begun == 0 && self.loaded.is_on_gpu() {
+            self.patience = Some(Patience::new(PATIENCE, || messages::note(COMPILING)));
+        }
         let start = |plan, display: &mut Display<'_>| {
             self.loaded.start(recording, options, plan, &mut journal, display)
         };
-        let started = match look.map(|look| look.wait(&mut display)) {
+        let started = match plan {
             None => start(None, &mut display),
             Some(Ok(Some(plan))) => start(Some(plan), &mut display),
             Some(Ok(None)) => Ok(None),

@@ -252,6 +252,7 @@ fn devices_and_number_formats_are_read() {
         ("--device cuda --fp16 True", DeviceRequest::Cuda(0), Precision::F16, 0),
         ("--device cuda:3 --dtype bf16", DeviceRequest::Cuda(3), Precision::Bf16, 0),
         ("--dtype quantised", DeviceRequest::Auto, Precision::Quantised, 0),
+        ("--dtype tf32", DeviceRequest::Auto, Precision::Tf32, 0),
         ("--fp16 True --dtype f16 --threads 4", DeviceRequest::Auto, Precision::F16, 4),
         ("--threads None", DeviceRequest::Auto, Precision::Auto, 0),
     ];

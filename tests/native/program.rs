@@ -88,13 +88,17 @@ fn segments_are_printed_as_the_reference_prints_them_while_files_are_written() {
 }
 
 #[test]
-fn fp16_on_the_cpu_is_a_warning_and_another_language_too() {
-    let output = program().arg(jfk()).args(["--fp16", "True", "--language", "de"]).output().unwrap();
-    let (code, stdout, stderr) = said(&output);
-    assert_eq!((code, stdout.as_str()), (0, SENTENCE));
-    let expected = "warning: FP16 is not supported on CPU; using FP32 instead\n\
-                    warning: the model knows only English; using English instead of `--language de`\n";
-    assert_eq!(stderr, expected);
+fn what_the_cpu_can_not_compute_in_is_a_warning_and_another_language_too() {
+    for (flags, name) in [(["--fp16", "True"], "FP16"), (["--dtype", "tf32"], "TF32")] {
+        let output = program().arg(jfk()).args(flags).args(["--language", "de"]).output().unwrap();
+        let (code, stdout, stderr) = said(&output);
+        assert_eq!((code, stdout.as_str()), (0, SENTENCE), "{name}");
+        let expected = format!(
+            "warning: {name} is not supported on CPU; using FP32 instead\n\
+             warning: the model knows only English; using English instead of `--language de`\n"
+        );
+        assert_eq!(stderr, expected);
+    }
 }
 
 #[cfg(unix)]

@@ -1,12 +1,14 @@
 //! Silero VAD for 16 kHz: a short Fourier transform as a convolution, four convolutions over its magnitudes, an LSTM
 //! that remembers what came before, and a probability for each chunk of 32 ms.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{Conv1d, Conv1dConfig, Module, VarBuilder};
+use candle_nn::VarBuilder;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::kernels;
+use crate::kernels::{self, Panels, Part, Products};
 
 /// Samples that one probability is for: 32 ms.
 pub const CHUNK: usize = 512;
@@ -19,6 +21,10 @@ const HEARD: usize = CONTEXT + CHUNK + MIRRORED;
 const N_FFT: usize = 256;
 const STRIDE: usize = 128;
 const N_MAGNITUDES: usize = N_FFT / 2 + 1;
+/// Transforms of a chunk.
+const N_FRAMES: usize = (HEARD - N_FFT) / STRIDE + 1;
+/// Width of the convolutions.
+const KERNEL: usize = 3;
 /// Numbers that the LSTM remembers.
 const N_STATE: usize = 128;
 /// Chunks that go through the convolutions at once.
@@ -28,14 +34,22 @@ pub(super) const AT_ONCE: usize = 256;
 #[cfg(feature = "vad")]
 const WEIGHTS: &[u8] = include_bytes!("../../assets/silero_vad.safetensors");
 
+/// Three neighbours in time to one; silence beyond the ends.
+#[derive(Debug, Clone)]
+struct Convolution {
+    /// (n_out, 3 · n_in)
+    panels: Arc<Panels>,
+    stride: usize,
+}
+
 /// The network, and what it remembers of the samples so far.
 #[derive(Debug, Clone)]
 pub struct Vad {
-    stft: Conv1d,
-    convolutions: Vec<Conv1d>,
+    /// Cosines, then sines. (2 · n_magnitudes, n_fft)
+    stft: Arc<Panels>,
+    convolutions: Vec<Convolution>,
     /// From a chunk's features to the four gates. (4 · n_state, n_state)
-    input: Tensor,
-    input_bias: Tensor,
+    input: Arc<Panels>,
     /// The same from the state. (4 · n_state) rows of (n_state)
     recurrent: Vec<f32>,
     /// (n_state) and one
@@ -70,25 +84,30 @@ impl Vad {
 
     fn load(weights: &[u8]) -> Result<Self> {
         let vb = VarBuilder::from_slice_safetensors(weights, DType::F32, &Device::Cpu)?;
-        let stft = Conv1dConfig { stride: STRIDE, ..Conv1dConfig::default() };
-        let convolution = |name: &str, n_in, n_out, stride| {
-            let config = Conv1dConfig { padding: 1, stride, ..Conv1dConfig::default() };
-            candle_nn::conv1d(n_in, n_out, 3, config, vb.pp(name))
+        let panels = |weight: &Tensor, bias: &[f32]| -> Result<Arc<Panels>> {
+            let (_, k) = weight.dims2()?;
+            Ok(Arc::new(Panels::new(k, &[Part::of(weight)?], bias, Products::Floats)?))
+        };
+        let convolution = |name: &str, n_in, n_out, stride| -> Result<Convolution> {
+            let vb = vb.pp(name);
+            let weight = vb.get((n_out, n_in, KERNEL), "weight")?.transpose(1, 2)?.contiguous()?;
+            let weight = weight.reshape((n_out, KERNEL * n_in))?;
+            Ok(Convolution { panels: panels(&weight, &vb.get(n_out, "bias")?.to_vec1()?)?, stride })
         };
         let n_gates = 4 * N_STATE;
         let lstm = vb.pp("lstm_cell");
         let bias = (lstm.get(n_gates, "bias_ih")? + lstm.get(n_gates, "bias_hh")?)?;
+        let stft = vb.get((2 * N_MAGNITUDES, 1, N_FFT), "stft_conv.weight")?.squeeze(1)?;
         let last = vb.pp("final_conv");
         Ok(Self {
-            stft: candle_nn::conv1d_no_bias(1, 2 * N_MAGNITUDES, N_FFT, stft, vb.pp("stft_conv"))?,
+            stft: panels(&stft, &[])?,
             convolutions: vec![
                 convolution("conv1", N_MAGNITUDES, 128, 1)?,
                 convolution("conv2", 128, 64, 2)?,
                 convolution("conv3", 64, 64, 2)?,
                 convolution("conv4", 64, N_STATE, 1)?,
             ],
-            input: lstm.get((n_gates, N_STATE), "weight_ih")?,
-            input_bias: bias,
+            input: panels(&lstm.get((n_gates, N_STATE), "weight_ih")?, &bias.to_vec1()?)?,
             recurrent: lstm.get((n_gates, N_STATE), "weight_hh")?.flatten_all()?.to_vec1()?,
             last: (
                 last.get((1, N_STATE, 1), "weight")?.flatten_all()?.to_vec1()?,
@@ -115,7 +134,7 @@ impl Vad {
                 parts.push(with_context(&mut before, part));
             }
             self.context = before;
-            let gates = parts.into_par_iter().map(|part| self.gates(part)).collect::<Result<Vec<_>>>()?;
+            let gates = parts.par_iter().map(|part| self.gates(part)).collect::<Result<Vec<_>>>()?;
             let gates = gates.iter().flat_map(|gates| gates.chunks_exact(4 * N_STATE));
             gates.for_each(|gates| all.push(self.step(gates)));
         }
@@ -123,17 +142,20 @@ impl Vad {
     }
 
     /// What the audio alone says to the gates. chunks: (n) of `HEARD` samples -> (n, 4 · n_state)
-    fn gates(&self, chunks: Vec<f32>) -> Result<Vec<f32>> {
-        let n = chunks.len() / HEARD;
-        let heard = Tensor::from_vec(chunks, (n, 1, HEARD), &Device::Cpu)?;
-        let both = self.stft.forward(&heard)?;
-        let part = |first| both.narrow(1, first, N_MAGNITUDES)?.sqr();
-        let mut x = (part(0)? + part(N_MAGNITUDES)?)?.sqrt()?;
+    fn gates(&self, chunks: &[f32]) -> Result<Vec<f32>> {
+        let frames = chunks.chunks_exact(HEARD).flat_map(|chunk| chunk.windows(N_FFT).step_by(STRIDE));
+        let rows = frames.flatten().copied().collect();
+        let both = product(&self.stft, rows)?;
+        let magnitudes = both.chunks_exact(2 * N_MAGNITUDES).flat_map(|row| {
+            let (cosines, sines) = row.split_at(N_MAGNITUDES);
+            cosines.iter().zip(sines).map(|(c, s)| (c * c + s * s).sqrt())
+        });
+        let (mut x, mut t) = (magnitudes.collect::<Vec<f32>>(), N_FRAMES);
         for convolution in &self.convolutions {
-            x = convolution.forward(&x)?.relu()?;
+            x = convolution.forward_relu(&x, t)?;
+            t = t.div_ceil(convolution.stride);
         }
-        let gates = x.squeeze(2)?.matmul(&self.input.t()?)?.broadcast_add(&self.input_bias)?;
-        Ok(gates.flatten_all()?.to_vec1()?)
+        product(&self.input, x)
     }
 
     /// One step of the LSTM. gates: (4 · n_state), those of input, forgetting, the new value and output
@@ -151,6 +173,35 @@ impl Vad {
         let last = self.hidden.iter().zip(&self.last.0).map(|(h, w)| h.max(0.0) * w).sum::<f32>();
         sigmoid(last + self.last.1)
     }
+}
+
+impl Convolution {
+    /// x: (n, t, n_in) -> (n, ⌈t / stride⌉, n_out)
+    fn forward_relu(&self, x: &[f32], t: usize) -> Result<Vec<f32>> {
+        let n_in = self.panels.dims().1 / KERNEL;
+        let mut rows = Vec::with_capacity(x.len().div_ceil(self.stride) * KERNEL);
+        for chunk in x.chunks_exact(t * n_in) {
+            for at in (0..t).step_by(self.stride) {
+                for frame in (at..at + KERNEL).map(|neighbour| neighbour.checked_sub(1)) {
+                    match frame.and_then(|frame| chunk.get(frame * n_in..(frame + 1) * n_in)) {
+                        Some(frame) => rows.extend_from_slice(frame),
+                        None => rows.resize(rows.len() + n_in, 0.0),
+                    }
+                }
+            }
+        }
+        let mut y = product(&self.panels, rows)?;
+        y.iter_mut().for_each(|y| *y = y.max(0.0));
+        Ok(y)
+    }
+}
+
+/// x: (n, k) -> (n, n_out)
+fn product(panels: &Panels, x: Vec<f32>) -> Result<Vec<f32>> {
+    let k = panels.dims().1;
+    let n = x.len() / k;
+    let x = Tensor::from_vec(x, (n, k), &Device::Cpu)?;
+    Ok(panels.forward(&x)?.flatten_all()?.to_vec1()?)
 }
 
 /// Each chunk with the samples that are heard with it; `before` are those before the first, then those before what comes next.
