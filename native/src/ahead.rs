@@ -107,25 +107,26 @@ impl Decoded {
     }
 }
 
-/// Until the end, or until nobody wants more.
+/// Until the end or an error, or until nobody wants more.
 fn decode(from: &mut dyn Blocks, give: &SyncSender<WhisperResult<Vec<f32>>>) -> WhisperResult<()> {
     let mut block = Vec::with_capacity(2 * SAMPLE_RATE);
     loop {
-        let at_end = match from.next_block()? {
-            Some(samples) => {
+        let ended = match from.next_block() {
+            Ok(Some(samples)) => {
                 block.extend_from_slice(samples);
-                false
+                None
             }
-            None => true,
+            Ok(None) => Some(Ok(())),
+            Err(error) => Some(Err(error)),
         };
-        if block.len() >= SAMPLE_RATE || at_end && !block.is_empty() {
+        if block.len() >= SAMPLE_RATE || ended.is_some() && !block.is_empty() {
             let whole = std::mem::replace(&mut block, Vec::with_capacity(2 * SAMPLE_RATE));
             if give.send(Ok(whole)).is_err() {
                 return Ok(());
             }
         }
-        if at_end {
-            return Ok(());
+        if let Some(ended) = ended {
+            return ended;
         }
     }
 }

@@ -3,22 +3,15 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use candle_core::Device;
 use candle_whisper::ahead::{Look, decoded_ahead};
 use candle_whisper::input::{Input, Opened};
 use candle_whisper::interrupt::Stop;
-use candle_whisper::load::{ModelFiles, Numbers, load_files};
 use candle_whisper_core::observer::{Event, Silent};
 use candle_whisper_core::options::TranscribeOptions;
 use candle_whisper_core::recording::{Blocks, Open};
-use candle_whisper_core::{Error, Recording, Result, Transcriber};
+use candle_whisper_core::{Error, Recording, Result};
 
-use crate::data::tests;
-
-fn transcriber() -> Transcriber {
-    let files = ModelFiles::in_folder(&tests().join("../native/models/tiny.en")).unwrap();
-    load_files(&files, &Device::Cpu, Numbers::default()).unwrap()
-}
+use crate::data::{bundled, tests};
 
 fn recording(name: &str) -> Recording {
     Opened::new(&Input::File(tests().join("data").join(name))).unwrap().recording()
@@ -69,7 +62,7 @@ fn a_thread_that_decodes_ahead_gives_the_same_samples_each_time() {
     assert!(blocks.next_block().unwrap().is_none(), "the end stays the end");
 }
 
-/// A second of samples, and then what a broken disk says.
+/// Some samples, and then what a broken disk says.
 struct Broken(Vec<f32>, bool);
 
 impl Blocks for Broken {
@@ -83,16 +76,16 @@ impl Blocks for Broken {
 
 #[test]
 fn an_error_comes_after_what_was_decoded_before_it() {
-    let broken = open(decoded_ahead(Recording::again(|| Ok(Broken(vec![0.5; 16_000], false)))));
+    let broken = open(decoded_ahead(Recording::again(|| Ok(Broken(vec![0.5; 10_000], false)))));
     let mut blocks = broken().unwrap();
-    assert_eq!(blocks.next_block().unwrap().unwrap().len(), 16_000);
+    assert_eq!(blocks.next_block().unwrap().unwrap().len(), 10_000);
     let error = blocks.next_block().unwrap_err().to_string();
     assert!(error.contains("the disk is broken"), "{error}");
 }
 
 #[test]
 fn a_recording_that_was_looked_through_beforehand_starts_as_any_other() {
-    let (transcriber, stop) = (transcriber(), Stop::default());
+    let (transcriber, stop) = (bundled(), Stop::default());
     let files = ["long-72s.flac", "jfk.flac", "nonspeech-silence-10s.flac"];
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     let plans = pool.in_place_scope(|scope| {
@@ -123,7 +116,7 @@ fn a_recording_that_was_looked_through_beforehand_starts_as_any_other() {
 
 #[test]
 fn who_stops_or_goes_away_stops_the_threads_that_read() {
-    let (transcriber, stop) = (transcriber(), Stop::default());
+    let (transcriber, stop) = (bundled(), Stop::default());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     // Ends only if somebody stops it.
     let endless = || {
@@ -148,7 +141,7 @@ impl Blocks for Endless {
 
 #[test]
 fn a_recording_that_can_not_be_read_says_so_when_its_turn_comes() {
-    let (transcriber, stop) = (transcriber(), Stop::default());
+    let (transcriber, stop) = (bundled(), Stop::default());
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let broken: Open = Arc::new(|| Ok(Box::new(Broken(vec![0.5; 16_000], false))));
     let error = pool.in_place_scope(|scope| {

@@ -3,22 +3,15 @@
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
-use candle_core::Device;
-use candle_whisper::load::{ModelFiles, Numbers, load_files};
 use candle_whisper_core::audio::SAMPLE_RATE;
 use candle_whisper_core::observer::Silent;
 use candle_whisper_core::transcript::Word;
-use candle_whisper_core::{Task, TranscribeOptions, Transcriber, Transcript, Waveform, media};
+use candle_whisper_core::{Task, TranscribeOptions, Transcript, Waveform, media};
 
-use crate::data::tests;
+use crate::data::{bundled, tests};
 
 const SENTENCE: &str = "And so, my fellow Americans: ask not what your country can do for you --\n\
                         ask what you can do for your country.";
-
-fn bundled() -> Transcriber {
-    let files = ModelFiles::in_folder(&tests().join("../native/models/tiny.en")).unwrap();
-    load_files(&files, &Device::Cpu, Numbers::default()).unwrap()
-}
 
 fn jfk() -> Waveform {
     media::decode(fs::File::open(tests().join("data/jfk.flac")).unwrap(), None).unwrap()

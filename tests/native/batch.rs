@@ -2,8 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use candle_core::Device;
-use candle_whisper::load::{ModelFiles, Numbers, load_files};
 use candle_whisper_core::audio::SAMPLE_RATE;
 use candle_whisper_core::observer::{Event, Silent};
 use candle_whisper_core::options::{DecodingOptions, TranscribeOptions};
@@ -11,12 +9,7 @@ use candle_whisper_core::transcribe::Recordings;
 use candle_whisper_core::transcript::{Segment, Transcript};
 use candle_whisper_core::{Result, Transcriber, Transcription, Waveform, media};
 
-use crate::data::tests;
-
-fn bundled() -> Transcriber {
-    let files = ModelFiles::in_folder(&tests().join("../native/models/tiny.en")).unwrap();
-    load_files(&files, &Device::Cpu, Numbers::default()).unwrap()
-}
+use crate::data::{bundled, tests};
 
 fn clip(name: &str) -> Waveform {
     media::decode(std::fs::File::open(tests().join("data").join(name)).unwrap(), None).unwrap()

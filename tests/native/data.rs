@@ -1,7 +1,17 @@
-//! Where the test data lies.
+//! Where the test data lies, and the model that comes with the program.
 
 use std::path::{Path, PathBuf};
 
+use candle_core::Device;
+use candle_whisper::load::{ModelFiles, Numbers, load_files};
+use candle_whisper_core::Transcriber;
+
 pub fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests")
+}
+
+/// The model that comes with the program, in f32 on the CPU.
+pub fn bundled() -> Transcriber {
+    let files = ModelFiles::in_folder(&tests().join("../native/models/tiny.en")).unwrap();
+    load_files(&files, &Device::Cpu, Numbers::default()).unwrap()
 }

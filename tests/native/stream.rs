@@ -4,20 +4,15 @@
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-use candle_core::Device;
-use candle_whisper::load::{ModelFiles, Numbers, load_files};
 use candle_whisper_core::audio::SAMPLE_RATE;
 use candle_whisper_core::observer::{Event, Silent};
 use candle_whisper_core::options::TranscribeOptions;
 use candle_whisper_core::transcribe::Checkpoint;
 use candle_whisper_core::{Recording, Transcriber, Transcript, Waveform, media};
 
-use crate::data::tests;
+use crate::data::{bundled, tests};
 
-static BUNDLED: LazyLock<Transcriber> = LazyLock::new(|| {
-    let files = ModelFiles::in_folder(&tests().join("../native/models/tiny.en")).unwrap();
-    load_files(&files, &Device::Cpu, Numbers::default()).unwrap()
-});
+static BUNDLED: LazyLock<Transcriber> = LazyLock::new(bundled);
 
 /// The sentence twice, with silence around it.
 fn recording() -> Waveform {
