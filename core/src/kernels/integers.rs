@@ -9,7 +9,7 @@ use super::shared::SharedOut;
 use super::simd::Avx512;
 #[cfg(target_arch = "aarch64")]
 use super::simd::Neon;
-use super::simd::{PAIRED, Simd, WIDTH};
+use super::simd::{MOST_ROWS, PAIRED, Simd, WIDTH};
 use super::store::{Blocks, LONGEST_BLOCK};
 use super::tile::{End, Place, Rows, finish};
 use super::{math, pool};
@@ -20,49 +20,76 @@ const LARGEST: f32 = if cfg!(target_arch = "aarch64") { 32639.0 } else { 32767.0
 /// Steps over k that a panel is read for at once: with a block of rows they stay in the second-level cache. A multiple
 /// of a block's.
 const STEPS: usize = 768;
-/// Rows that are rounded in one task.
-const ROUNDED: usize = 32;
+/// Rows that are rounded in one task: a multiple of every processor's [`Simd::ROWS`].
+const ROUNDED: usize = 2 * MOST_ROWS;
+/// Numbers that are rounded at a time; every matrix's rows are whole multiples of that.
+const AT_ONCE: usize = WIDTH;
 
-/// Rows rounded to integers.
+/// Rows rounded to integers, in the order in which a tile reads them.
 pub(super) struct Rounded {
-    /// (m, k)
+    /// Groups of [`Simd::ROWS`] rows, the last may have fewer: (k / unit, rows, unit), a unit being what a row gives
+    /// to one product.
     values: Vec<i16>,
     /// (m)
     scales: Vec<f32>,
     /// The sum of each block, if something is added there. (m, k / block)
     sums: Vec<f32>,
     k: usize,
+    order: Order,
+}
+
+/// How many rows lie between each other, and how many numbers of each at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Order {
+    rows: usize,
+    unit: usize,
+}
+
+#[inline(always)]
+fn order_of<S: Simd>() -> Order {
+    Order { rows: S::ROWS, unit: 2 * S::PAIRS }
+}
+
+vectorised! {
+    fn order_of_any() -> Order = order_of::<S>
+}
+
+fn order() -> Order {
+    #[cfg(target_arch = "aarch64")]
+    if level() == Level::Dotprod {
+        return order_of::<Neon<true>>();
+    }
+    order_of_any()
 }
 
 impl Rounded {
     /// m rows of k numbers, for a matrix with such blocks.
     pub(super) fn new(x: Rows<'_>, m: usize, k: usize, blocks: &Blocks<PAIRED>) -> Self {
+        let order = order();
         let n_sums = if blocks.offsets.is_empty() { 0 } else { k / blocks.block };
         let (mut values, mut scales, mut sums) = (vec![0i16; m * k], vec![0f32; m], vec![0f32; m * n_sums]);
         let to_values = SharedOut::new(values.as_mut_ptr());
         let (to_scales, to_sums) = (SharedOut::new(scales.as_mut_ptr()), SharedOut::new(sums.as_mut_ptr()));
         pool::each(m.div_ceil(ROUNDED), |task| {
-            for row in task * ROUNDED..((task + 1) * ROUNDED).min(m) {
-                // SAFETY: a row's places are its own.
-                let (values, scale, sums) = unsafe {
+            let end = ((task + 1) * ROUNDED).min(m);
+            for first in (task * ROUNDED..end).step_by(order.rows) {
+                let rows = order.rows.min(end - first);
+                // SAFETY: a group's places are its own.
+                let (values, scales, sums) = unsafe {
                     (
-                        std::slice::from_raw_parts_mut(to_values.at(row * k), k),
-                        &mut *to_scales.at(row),
-                        std::slice::from_raw_parts_mut(to_sums.at(row * n_sums), n_sums),
+                        std::slice::from_raw_parts_mut(to_values.at(first * k), rows * k),
+                        std::slice::from_raw_parts_mut(to_scales.at(first), rows),
+                        std::slice::from_raw_parts_mut(to_sums.at(first * n_sums), rows * n_sums),
                     )
                 };
-                *scale = round(&x.values[row * x.stride..][..k], values);
-                for (sum, block) in sums.iter_mut().zip(values.chunks_exact(blocks.block)) {
-                    *sum = block.iter().map(|&x| i32::from(x)).sum::<i32>() as f32;
+                for (i, scale) in scales.iter_mut().enumerate() {
+                    let x = &x.values[(first + i) * x.stride..][..k];
+                    let sums = &mut sums[i * n_sums..(i + 1) * n_sums];
+                    *scale = round(x, Group { values, order: Order { rows, ..order }, row: i }, sums);
                 }
             }
         });
-        Self { values, scales, sums, k }
-    }
-
-    /// Row `i`, from step `from` on.
-    fn row(&self, i: usize, from: usize) -> &[i16] {
-        &self.values[i * self.k + from..(i + 1) * self.k]
+        Self { values, scales, sums, k, order }
     }
 
     fn sums(&self, i: usize) -> &[f32] {
@@ -71,25 +98,55 @@ impl Rounded {
     }
 }
 
+/// One row's places among those of its group.
+struct Group<'a> {
+    values: &'a mut [i16],
+    order: Order,
+    row: usize,
+}
+
+impl Group<'_> {
+    #[inline(always)]
+    fn put<const UNIT: usize>(&mut self, at: usize, numbers: &[i16; AT_ONCE]) {
+        let Order { rows, .. } = self.order;
+        for (u, numbers) in numbers.as_chunks::<UNIT>().0.iter().enumerate() {
+            let to = ((at / UNIT + u) * rows + self.row) * UNIT;
+            self.values[to..to + UNIT].copy_from_slice(numbers);
+        }
+    }
+}
+
 #[inline(always)]
-fn round_in(x: &[f32], out: &mut [i16]) -> f32 {
-    // A NaN stays one: in the scale.
+fn round_in(x: &[f32], mut out: Group<'_>, sums: &mut [f32]) -> f32 {
     let largest = math::max_abs(x);
+    // A NaN stays one: in the scale, beside numbers that are all nothing.
     if largest == 0.0 || largest.is_nan() {
-        out.fill(0);
         return largest;
     }
     // So small that its inverse is infinite: as good as nothing.
     let inverse = (LARGEST / largest).min(f32::MAX);
-    for (out, x) in out.iter_mut().zip(x) {
-        *out = math::rounded(x * inverse) as i16;
+    let (sixteens, rest) = x.as_chunks::<AT_ONCE>();
+    debug_assert!(rest.is_empty());
+    for (i, x) in sixteens.iter().enumerate() {
+        let mut numbers = [0i16; AT_ONCE];
+        for (number, x) in numbers.iter_mut().zip(x) {
+            *number = math::rounded(x * inverse) as i16;
+        }
+        match out.order.unit {
+            2 => out.put::<2>(i * AT_ONCE, &numbers),
+            _ => out.put::<4>(i * AT_ONCE, &numbers),
+        }
+        if !sums.is_empty() {
+            let sum = i * sums.len() / sixteens.len();
+            sums[sum] += numbers.iter().map(|&x| i32::from(x)).sum::<i32>() as f32;
+        }
     }
     largest / LARGEST
 }
 
 vectorised! {
-    /// Rounds numbers to multiples of what it returns.
-    fn round(x: &[f32], out: &mut [i16]) -> f32 = round_in
+    /// Rounds numbers to multiples of what it returns, and adds up those of each block.
+    fn round(x: &[f32], out: Group<'_>, sums: &mut [f32]) -> f32 = round_in
 }
 
 /// Some rows of `x` by some panels.
@@ -109,6 +166,7 @@ pub(super) struct Job<'a> {
 #[inline(always)]
 unsafe fn piece_in<S: Simd>(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) {
     let k = job.x.k;
+    assert_eq!(job.x.order, order_of::<S>(), "rows in another processor's order");
     let steps = k.div_ceil(k.div_ceil(STEPS)).next_multiple_of(LONGEST_BLOCK);
     for from in (0..k).step_by(steps) {
         let to = (from + steps).min(k);
@@ -210,15 +268,17 @@ unsafe fn tile<const M: usize, S: Simd>(
     end: End<'_>,
 ) {
     let mut totals = [S::splat(0.0); M];
-    let rows: [*const [i16; 2]; M] = std::array::from_fn(|i| x.row(first + i, panel.from).as_ptr().cast());
+    debug_assert_eq!(M, (x.scales.len() - first).min(S::ROWS));
+    let x_at: *const [i16; 2] = x.values[first * x.k + panel.from * M..].as_ptr().cast();
     let pairs = panel.block / 2;
     for (b, (values, scales)) in panel.values.chunks_exact(pairs).zip(panel.scales).enumerate() {
         let mut sums = [S::no_sums(); M];
         for (p, w) in values.chunks_exact(S::PAIRS).enumerate() {
             let w = S::pairs_of_i8(w);
-            for (sum, row) in sums.iter_mut().zip(rows) {
-                // SAFETY: a row is as long as the panel; any place will do for pairs of this type.
-                let x = unsafe { std::slice::from_raw_parts(row.add(b * pairs + p * S::PAIRS), S::PAIRS) };
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: rows are as long as the panel; any place will do for pairs of this type.
+                let x = unsafe { x_at.add((b * pairs + p * S::PAIRS) * M + i * S::PAIRS) };
+                let x = unsafe { std::slice::from_raw_parts(x, S::PAIRS) };
                 *sum = S::add_products(*sum, x, w);
             }
         }

@@ -1,5 +1,6 @@
 //! Vectors of x86-64.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use half::{bf16, f16};
@@ -221,11 +222,7 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         // SAFETY: above.
         unsafe {
             let x = _mm512_set1_epi32(joined(x[0]));
-            if VNNI {
-                _mm512_dpwssd_epi32(sums, x, w)
-            } else {
-                _mm512_add_epi32(sums, _mm512_madd_epi16(x, w))
-            }
+            if VNNI { add_pairs(sums, x, w) } else { _mm512_add_epi32(sums, _mm512_madd_epi16(x, w)) }
         }
     }
 
@@ -234,4 +231,21 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         // SAFETY: above.
         unsafe { _mm512_cvtepi32_ps(sums) }
     }
+}
+
+/// `_mm512_dpwssd_epi32`, which the compiler would take apart into two instructions again.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn add_pairs(mut sums: __m512i, x: __m512i, w: __m512i) -> __m512i {
+    // SAFETY: it changes nothing but its first register.
+    unsafe {
+        asm!(
+            "vpdpwssd {sums}, {x}, {w}",
+            sums = inout(zmm_reg) sums,
+            x = in(zmm_reg) x,
+            w = in(zmm_reg) w,
+            options(pure, nomem, nostack, preserves_flags)
+        );
+    }
+    sums
 }
