@@ -1,9 +1,11 @@
 //! Multi-head attention: over the sequence itself, and from text to audio.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Result, Tensor};
 
 use crate::error::Result as WhisperResult;
-use crate::kernels::{self, Seen};
+use crate::kernels::{self, IntegerHeads, Seen};
 use crate::kv_cache::LayerCache;
 use crate::linear::Linear;
 use crate::weights::Weights;
@@ -73,12 +75,28 @@ pub struct CrossAttention {
     n_head: usize,
 }
 
-/// A layer's keys and values of one piece of encoded audio: number `index` of those that were encoded at once.
+/// What keys and values of audio are kept as: every token reads all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Numbers of this type.
+    Floats(DType),
+    /// On a CPU integers of eight bits, 32 with a scale; in heads that are no whole blocks f16.
+    Integers,
+}
+
+/// A layer's keys and values of one piece of encoded audio.
 #[derive(Debug, Clone)]
-pub struct CrossKeyValue {
-    k: Tensor,
-    v: Tensor,
-    index: usize,
+pub struct CrossKeyValue(Audio);
+
+#[derive(Debug, Clone)]
+enum Audio {
+    /// Number `index` of those that were encoded at once.
+    Floats {
+        k: Tensor,
+        v: Tensor,
+        index: usize,
+    },
+    Integers(Arc<IntegerHeads>),
 }
 
 impl CrossKeyValue {
@@ -91,27 +109,43 @@ impl CrossKeyValue {
         if k.dims() != v.dims() || index >= n_audio {
             candle_core::bail!("keys {:?} and values {:?} of audio number {index}", k.shape(), v.shape());
         }
-        Ok(Self { k, v, index })
+        Ok(Self(Audio::Floats { k, v, index }))
     }
 
-    /// Keys, as they lie there. -> (1, n_audio_ctx, n_state)
+    /// Keys: as they lie there, or the numbers that integers stand for. -> (1, n_audio_ctx, n_state)
     ///
     /// # Errors
     /// If the device fails.
     pub fn k(&self) -> Result<Tensor> {
-        self.k.narrow(0, self.index, 1)
+        match &self.0 {
+            Audio::Floats { k, index, .. } => k.narrow(0, *index, 1),
+            Audio::Integers(heads) => heads.k(),
+        }
     }
 
-    /// Values, as they lie there. -> (1, n_audio_ctx, n_state)
+    /// Values, as [`CrossKeyValue::k`]. -> (1, n_audio_ctx, n_state)
     ///
     /// # Errors
     /// If the device fails.
     pub fn v(&self) -> Result<Tensor> {
-        self.v.narrow(0, self.index, 1)
+        match &self.0 {
+            Audio::Floats { v, index, .. } => v.narrow(0, *index, 1),
+            Audio::Integers(heads) => heads.v(),
+        }
+    }
+
+    fn integers(&self) -> Option<&IntegerHeads> {
+        match &self.0 {
+            Audio::Integers(heads) => Some(heads),
+            Audio::Floats { .. } => None,
+        }
     }
 
     fn seen(&self) -> Result<Seen<'_>> {
-        Ok(Seen { k: &self.k, v: &self.v, batch: self.index, len: self.k.dim(1)? })
+        match &self.0 {
+            Audio::Floats { k, v, index } => Ok(Seen { k, v, batch: *index, len: k.dim(1)? }),
+            Audio::Integers(_) => candle_core::bail!("keys as integers beside others as floats"),
+        }
     }
 }
 
@@ -134,9 +168,21 @@ impl CrossAttention {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn key_value(&self, xa: &Tensor, dtype: DType) -> Result<Vec<CrossKeyValue>> {
+    pub fn key_value(&self, xa: &Tensor, keep: Keep) -> Result<Vec<CrossKeyValue>> {
         let both = self.key_value.forward(xa)?;
         let n = both.dim(2)? / 2;
+        let dtype = match keep {
+            Keep::Floats(dtype) => dtype,
+            Keep::Integers if IntegerHeads::fit(n / self.n_head) => {
+                let one = |i| {
+                    let part = |first| both.narrow(0, i, 1)?.narrow(2, first, n);
+                    let heads = IntegerHeads::new(&part(0)?, &part(n)?, self.n_head)?;
+                    Ok(CrossKeyValue(Audio::Integers(Arc::new(heads))))
+                };
+                return (0..both.dim(0)?).map(one).collect();
+            }
+            Keep::Integers => DType::F16,
+        };
         // Of a view of another type a copy is made once.
         let part = |first: usize| {
             let part = both.narrow(2, first, n)?.to_dtype(dtype)?;
@@ -156,8 +202,13 @@ impl CrossAttention {
     pub fn forward(&self, x: &Tensor, residual: Tensor, audios: &[&CrossKeyValue]) -> Result<Tensor> {
         let dims = x.dims3()?;
         let q = group(self.query.forward(x)?, audios.len())?;
-        let seen = audios.iter().map(|audio| audio.seen()).collect::<Result<Vec<_>>>()?;
-        let y = kernels::attention_of(&q, &seen, self.n_head, false)?;
+        let y = match audios.iter().map(|audio| audio.integers()).collect::<Option<Vec<_>>>() {
+            Some(audios) => kernels::attention_to_integers(&q, &audios)?,
+            None => {
+                let seen = audios.iter().map(|audio| audio.seen()).collect::<Result<Vec<_>>>()?;
+                kernels::attention_of(&q, &seen, self.n_head, false)?
+            }
+        };
         self.out.forward_add(&y.reshape(dims)?, residual)
     }
 
@@ -173,7 +224,11 @@ impl CrossAttention {
         let q = group(self.query.forward(x)?, audios.len())?;
         let part = |t: &Tensor| t.narrow(2, head * d, d)?.contiguous()?.to_dtype(x.dtype());
         let q = (part(&q)? * (d as f64).powf(-0.5))?;
-        let keys = audios.iter().map(|audio| part(&audio.k()?)).collect::<Result<Vec<_>>>()?;
+        let keys = |audio: &&CrossKeyValue| match audio.integers() {
+            Some(heads) => heads.keys_of(head),
+            None => part(&audio.k()?),
+        };
+        let keys = audios.iter().map(keys).collect::<Result<Vec<_>>>()?;
         let scores = q.matmul(&Tensor::cat(&keys, 0)?.transpose(1, 2)?)?;
         scores.to_dtype(DType::F32)?.reshape((n_batch, n_new, ()))
     }

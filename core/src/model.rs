@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{D, DType, Device, Module, Tensor};
 use candle_nn::LayerNorm;
 
-use crate::attention::{CrossAttention, CrossKeyValue, SelfAttention};
+use crate::attention::{CrossAttention, CrossKeyValue, Keep, SelfAttention};
 use crate::decoding::choice::{Chosen, Question};
 use crate::dims::{Head, ModelDimensions};
 use crate::error::{Error, Result};
@@ -191,7 +191,7 @@ pub struct Whisper {
     decoder: TextDecoder,
     dtype: DType,
     /// What keys and values of audio are: every token reads all of them.
-    kept: DType,
+    kept: Keep,
     device: Device,
 }
 
@@ -214,8 +214,8 @@ impl Whisper {
             dtype: weights.dtype(),
             // Rounding that is far finer than that of the products with integers.
             kept: match weights.matrices() {
-                Matrices::Blocks if weights.device().is_cpu() => DType::F16,
-                _ => weights.dtype(),
+                Matrices::Blocks if weights.device().is_cpu() => Keep::Integers,
+                _ => Keep::Floats(weights.dtype()),
             },
             device: weights.device().clone(),
         })

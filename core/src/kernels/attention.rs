@@ -11,9 +11,11 @@ use super::tile::{Rows, sums};
 use super::{math, pool};
 
 mod few;
+mod integers;
 mod steps;
 
 use few::Element;
+pub(crate) use integers::{IntegerHeads, attention_to_integers};
 use steps::{attention_by_steps, gathered};
 
 /// Queries per block.

@@ -26,13 +26,23 @@ const ROUNDED: usize = 2 * MOST_ROWS;
 const AT_ONCE: usize = WIDTH;
 
 /// Rows rounded to integers, in the order in which a tile reads them.
-pub(super) struct Rounded {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rounded<'a> {
     /// Groups of [`Simd::ROWS`] rows, the last may have fewer: (k / unit, rows, unit), a unit being what a row gives
     /// to one product.
-    values: Vec<i16>,
+    values: &'a [i16],
     /// (m)
-    scales: Vec<f32>,
+    scales: &'a [f32],
     /// The sum of each block, if something is added there. (m, k / block)
+    sums: &'a [f32],
+    k: usize,
+    order: Order,
+}
+
+/// Room for rounded rows.
+pub(super) struct Buffers {
+    values: Vec<i16>,
+    scales: Vec<f32>,
     sums: Vec<f32>,
     k: usize,
     order: Order,
@@ -62,7 +72,7 @@ fn order() -> Order {
     order_of_any()
 }
 
-impl Rounded {
+impl Buffers {
     /// m rows of k numbers, for a matrix with such blocks.
     pub(super) fn new(x: Rows<'_>, m: usize, k: usize, blocks: &Blocks<PAIRED>) -> Self {
         let order = order();
@@ -71,28 +81,70 @@ impl Rounded {
         let to_values = SharedOut::new(values.as_mut_ptr());
         let (to_scales, to_sums) = (SharedOut::new(scales.as_mut_ptr()), SharedOut::new(sums.as_mut_ptr()));
         pool::each(m.div_ceil(ROUNDED), |task| {
-            let end = ((task + 1) * ROUNDED).min(m);
-            for first in (task * ROUNDED..end).step_by(order.rows) {
-                let rows = order.rows.min(end - first);
-                // SAFETY: a group's places are its own.
-                let (values, scales, sums) = unsafe {
-                    (
-                        std::slice::from_raw_parts_mut(to_values.at(first * k), rows * k),
-                        std::slice::from_raw_parts_mut(to_scales.at(first), rows),
-                        std::slice::from_raw_parts_mut(to_sums.at(first * n_sums), rows * n_sums),
-                    )
-                };
-                for (i, scale) in scales.iter_mut().enumerate() {
-                    let x = &x.values[(first + i) * x.stride..][..k];
-                    let sums = &mut sums[i * n_sums..(i + 1) * n_sums];
-                    *scale = round(x, Group { values, order: Order { rows, ..order }, row: i }, sums);
+            let first = task * ROUNDED;
+            let rows = ROUNDED.min(m - first);
+            // SAFETY: a task's places are its own.
+            let out = unsafe {
+                Places {
+                    values: std::slice::from_raw_parts_mut(to_values.at(first * k), rows * k),
+                    scales: std::slice::from_raw_parts_mut(to_scales.at(first), rows),
+                    sums: std::slice::from_raw_parts_mut(to_sums.at(first * n_sums), rows * n_sums),
                 }
-            }
+            };
+            let x = Rows { values: &x.values[first * x.stride..], stride: x.stride };
+            round_rows(x, k, order, out);
         });
         Self { values, scales, sums, k, order }
     }
 
-    fn sums(&self, i: usize) -> &[f32] {
+    pub(super) fn rounded(&self) -> Rounded<'_> {
+        let Self { values, scales, sums, k, order } = self;
+        Rounded { values, scales, sums, k: *k, order: *order }
+    }
+}
+
+/// Where some rows go, as in [`Rounded`]; the values may hold anything before, the sums nothing.
+struct Places<'a> {
+    values: &'a mut [i16],
+    scales: &'a mut [f32],
+    sums: &'a mut [f32],
+}
+
+/// As many rows of k numbers as there are scales.
+fn round_rows(x: Rows<'_>, k: usize, order: Order, out: Places<'_>) {
+    let (m, n_sums) = (out.scales.len(), out.sums.len() / out.scales.len().max(1));
+    for first in (0..m).step_by(order.rows) {
+        let rows = order.rows.min(m - first);
+        for row in 0..rows {
+            let at = first + row;
+            let group = Group {
+                values: &mut out.values[first * k..(first + rows) * k],
+                order: Order { rows, ..order },
+                row,
+            };
+            let sums = &mut out.sums[at * n_sums..(at + 1) * n_sums];
+            out.scales[at] = round(&x.values[at * x.stride..][..k], group, sums);
+        }
+    }
+}
+
+impl<'a> Rounded<'a> {
+    /// Numbers of f32 that m rows of k need room for.
+    pub(super) fn room(m: usize, k: usize) -> usize {
+        m + (m * k).div_ceil(2)
+    }
+
+    /// m rows of k numbers, kept in `room`, for a matrix to whose blocks nothing is added.
+    pub(super) fn within(room: &'a mut [f32], x: Rows<'_>, m: usize, k: usize) -> Self {
+        let (scales, values) = room[..Self::room(m, k)].split_at_mut(m);
+        // SAFETY: two integers of sixteen bits where there is one number of 32, and any bits are integers.
+        let values = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<i16>(), m * k) };
+        let order = order();
+        round_rows(x, k, order, Places { values, scales, sums: &mut [] });
+        Self { values, scales, sums: &[], k, order }
+    }
+
+    fn sums(&self, i: usize) -> &'a [f32] {
         let n = self.sums.len() / self.scales.len();
         &self.sums[i * n..(i + 1) * n]
     }
@@ -106,6 +158,14 @@ struct Group<'a> {
 }
 
 impl Group<'_> {
+    #[inline(always)]
+    fn put_at(&mut self, at: usize, numbers: &[i16; AT_ONCE]) {
+        match self.order.unit {
+            2 => self.put::<2>(at, numbers),
+            _ => self.put::<4>(at, numbers),
+        }
+    }
+
     #[inline(always)]
     fn put<const UNIT: usize>(&mut self, at: usize, numbers: &[i16; AT_ONCE]) {
         let Order { rows, .. } = self.order;
@@ -121,6 +181,9 @@ fn round_in(x: &[f32], mut out: Group<'_>, sums: &mut [f32]) -> f32 {
     let largest = math::max_abs(x);
     // A NaN stays one: in the scale, beside numbers that are all nothing.
     if largest == 0.0 || largest.is_nan() {
+        for i in 0..x.len() / AT_ONCE {
+            out.put_at(i * AT_ONCE, &[0; AT_ONCE]);
+        }
         return largest;
     }
     // So small that its inverse is infinite: as good as nothing.
@@ -132,10 +195,7 @@ fn round_in(x: &[f32], mut out: Group<'_>, sums: &mut [f32]) -> f32 {
         for (number, x) in numbers.iter_mut().zip(x) {
             *number = math::rounded(x * inverse) as i16;
         }
-        match out.order.unit {
-            2 => out.put::<2>(i * AT_ONCE, &numbers),
-            _ => out.put::<4>(i * AT_ONCE, &numbers),
-        }
+        out.put_at(i * AT_ONCE, &numbers);
         if !sums.is_empty() {
             let sum = i * sums.len() / sixteens.len();
             sums[sum] += numbers.iter().map(|&x| i32::from(x)).sum::<i32>() as f32;
@@ -151,7 +211,7 @@ vectorised! {
 
 /// Some rows of `x` by some panels.
 pub(super) struct Job<'a> {
-    pub x: &'a Rounded,
+    pub x: Rounded<'a>,
     /// The rows, and the panels.
     pub rows: std::ops::Range<usize>,
     pub part: std::ops::Range<usize>,
@@ -261,7 +321,7 @@ struct Panel<'a> {
 /// `x` must have these rows, and `out` must be valid for them.
 #[inline(always)]
 unsafe fn tile<const M: usize, S: Simd>(
-    x: &Rounded,
+    x: Rounded<'_>,
     first: usize,
     panel: Panel<'_>,
     out: Place,

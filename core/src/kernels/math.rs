@@ -122,6 +122,11 @@ pub(super) fn softmax_step(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32
     factor
 }
 
+vectorised! {
+    /// [`softmax_step`] of a whole row, to which `max` and `sum` belong.
+    pub(super) fn softmax(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32 = softmax_step
+}
+
 /// Scalar product.
 #[inline(always)]
 pub(super) fn dot<S: Simd, E: Number>(a: &[f32], b: &[E]) -> f32 {

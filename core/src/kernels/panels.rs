@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
-use super::integers::{self, Rounded};
+use super::integers::{self, Buffers};
 use super::pack::{Part, Products, pack};
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, Simd, WIDTH};
@@ -127,13 +127,14 @@ impl Panels {
         let store = match &self.matrix {
             Matrix::Floats(store) => store,
             Matrix::Integers(blocks) => {
-                let x = Rounded::new(x, m, self.k, blocks);
+                let buffers = Buffers::new(x, m, self.k, blocks);
+                let x = buffers.rounded();
                 pool::each(row_blocks * column_blocks, |task| {
                     let (block, part) = (task / column_blocks, task % column_blocks);
                     let rows = block * BLOCK..((block + 1) * BLOCK).min(m);
                     let part = part * columns..((part + 1) * columns).min(panels);
                     let at = rows.start * out_stride;
-                    let job = integers::Job { x: &x, rows, part, n: self.n, bias: &self.bias, then };
+                    let job = integers::Job { x, rows, part, n: self.n, bias: &self.bias, then };
                     // SAFETY: as below.
                     unsafe { integers::piece(blocks, job, out.at(at), out_stride) }
                 });
