@@ -37,7 +37,14 @@ impl SelfAttention {
     /// If the device fails.
     pub fn forward(&self, x: &Tensor, residual: Tensor) -> Result<Tensor> {
         let (q, k, v) = self.project(x)?;
-        self.out.forward_add(&kernels::attention(&q, &k, &v, self.n_head, false)?, residual)
+        let y = if self.out.is_of_integers() && IntegerHeads::fit(q.dim(2)? / self.n_head) {
+            let heads = |i| IntegerHeads::new(&k.narrow(0, i, 1)?, &v.narrow(0, i, 1)?, self.n_head);
+            let heads = (0..q.dim(0)?).map(heads).collect::<Result<Vec<_>>>()?;
+            kernels::attention_to_integers(&q, &heads.iter().collect::<Vec<_>>())?
+        } else {
+            kernels::attention(&q, &k, &v, self.n_head, false)?
+        };
+        self.out.forward_add(&y, residual)
     }
 
     /// Every position sees those of its row in the cache, itself and those before it; keys and values are put in the cache

@@ -80,8 +80,8 @@ mod simd;
 mod store;
 mod tile;
 
-pub use attention::attention;
-pub(crate) use attention::{IntegerHeads, Seen, attention_of, attention_to_integers};
+pub use attention::{IntegerHeads, attention, attention_to_integers};
+pub(crate) use attention::{Seen, attention_of};
 pub use convolution::Convolution;
 pub use level::{Level, level, limit};
 pub use math::{log_sum_exp, max};

@@ -72,6 +72,11 @@ impl Linear {
         }
     }
 
+    /// Whether a CPU multiplies integers for it.
+    pub fn is_of_integers(&self) -> bool {
+        matches!(&self.weight, Weight::Panels(panels) if panels.is_of_integers())
+    }
+
     /// x: (…, n_in) -> (…, n_out)
     ///
     /// # Errors

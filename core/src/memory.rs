@@ -46,7 +46,8 @@ pub struct Usage {
     pub dtype: DType,
     /// Bytes for a number of its large matrices, where that is not `dtype`'s.
     pub matrices: Option<PerNumber>,
-    /// Whether products are of integers: a CPU keeps keys and values of audio in 16 bits then.
+    /// Whether products are of integers: a CPU keeps keys and values of audio as integers of
+    /// eight bits then, in blocks of 32 with a scale.
     pub integers: bool,
     /// Bytes that loading holds beside the weights: 0 for mapped files, the whole file for those read at once.
     pub held_by_loading: u64,
@@ -214,8 +215,9 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
     let rows = n_audio * usage.n_group as f64;
     // Encoded audio of the batch, the unit of most of what follows: (n_audio, n_audio_ctx, n_state).
     let unit = n_audio * d.n_audio_ctx * d.n_state * size;
-    let halved = if usage.integers && !gpu { 0.5 } else { 1.0 };
-    let features = unit * (1.0 + 2.0 * halved * d.n_text_layer);
+    // Of four bytes one, and an eighth for the scales.
+    let kept = if usage.integers && !gpu { 1.125 / 4.0 } else { 1.0 };
+    let features = unit * (1.0 + 2.0 * kept * d.n_text_layer);
     // Sampled tokens fill half the context, text before them the rest.
     let half = d.n_text_ctx / 2.0;
     let n_ctx = if usage.prompted { d.n_text_ctx } else { half + 4.0 };

@@ -2,7 +2,7 @@
 
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
-use candle_whisper_core::kernels::{Panels, Part, Products, Written};
+use candle_whisper_core::kernels::{self, IntegerHeads, Panels, Part, Products, Written};
 
 use crate::data::Noise;
 use crate::kernels::{assert_close, on_every_level, phi, slow_product, tensor, values, written};
@@ -78,4 +78,58 @@ fn what_is_no_number_stays_none_among_integers() {
     // Smaller than any whose inverse is a number.
     let tiny = values(&panels.forward(&tensor(vec![1e-39; 32], &[1, 32])).unwrap());
     assert!(tiny.iter().all(|y| y.abs() < 1e-36), "{tiny:?}");
+}
+
+#[test]
+fn attention_to_integers_is_attention_to_the_numbers_they_stand_for() {
+    on_every_level(attention_to_integers_is_attention_here);
+}
+
+fn attention_to_integers_is_attention_here() {
+    let mut noise = Noise(15);
+    // One query, a whole tile and more; keys around a block, a panel and a cut through k.
+    for (b, t_q, t_k, n_head, d) in
+        [(1, 1, 1, 1, 32), (2, 1, 40, 3, 64), (1, 12, 64, 2, 64), (1, 30, 1500, 1, 64), (2, 17, 777, 2, 96)]
+    {
+        let n = n_head * d;
+        let q = tensor(noise.vec(b * t_q * n, 2.0), &[b, t_q, n]);
+        // A key of nothing, and a value far above the others of its block.
+        let (mut k, mut v) = (noise.vec(b * t_k * n, 2.0), noise.vec(b * t_k * n, 1.0));
+        k[..d].fill(0.0);
+        v[n - 1] = 300.0;
+        let (k, v) = (tensor(k, &[b, t_k, n]), tensor(v, &[b, t_k, n]));
+        let one = |x: &Tensor, i: usize| x.narrow(0, i, 1).unwrap();
+        let heads: Vec<_> =
+            (0..b).map(|i| IntegerHeads::new(&one(&k, i), &one(&v, i), n_head).unwrap()).collect();
+        let all = |of: &dyn Fn(&IntegerHeads) -> Tensor| {
+            Tensor::cat(&heads.iter().map(of).collect::<Vec<_>>(), 0).unwrap()
+        };
+        let (near_k, near_v) = (all(&|heads| heads.k().unwrap()), all(&|heads| heads.v().unwrap()));
+        // Half a step of a block's largest.
+        for (near, exact, most) in [(&near_k, &k, 2.0), (&near_v, &v, 300.0)] {
+            for (near, exact) in values(near).iter().zip(values(exact)) {
+                assert!((near - exact).abs() <= most / 127.0 * 0.501, "{near} for {exact}");
+            }
+        }
+        let pieces: Vec<_> = heads.iter().collect();
+        let fast = kernels::attention_to_integers(&q, &pieces).unwrap();
+        let same = kernels::attention(&q, &near_k, &near_v, n_head, false).unwrap();
+        let same: Vec<f64> = values(&same).into_iter().map(f64::from).collect();
+        assert_close(&values(&fast), &same, 2e-3, "attention to integers");
+        let head = heads[0].keys_of(n_head - 1).unwrap();
+        let of_all = one(&near_k, 0).narrow(2, n - d, d).unwrap();
+        assert_eq!(values(&head), values(&of_all));
+    }
+}
+
+#[test]
+fn heads_that_are_no_whole_blocks_are_refused() {
+    let t = |d: usize| tensor(vec![0.0; 3 * d], &[1, 3, d]);
+    assert!(!IntegerHeads::fit(48) && !IntegerHeads::fit(0) && IntegerHeads::fit(64));
+    assert!(IntegerHeads::new(&t(48), &t(48), 1).is_err());
+    assert!(IntegerHeads::new(&t(64), &t(32), 1).is_err());
+    let heads = IntegerHeads::new(&t(64), &t(64), 2).unwrap();
+    assert!(kernels::attention_to_integers(&t(32), &[&heads]).is_err());
+    assert!(kernels::attention_to_integers(&t(64), &[&heads, &heads]).is_err());
+    assert!(kernels::attention_to_integers(&t(64), &[]).is_err());
 }

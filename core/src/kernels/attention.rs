@@ -15,7 +15,7 @@ mod integers;
 mod steps;
 
 use few::Element;
-pub(crate) use integers::{IntegerHeads, attention_to_integers};
+pub use integers::{IntegerHeads, attention_to_integers};
 use steps::{attention_by_steps, gathered};
 
 /// Queries per block.

@@ -9,7 +9,7 @@ use super::shared::SharedOut;
 use super::simd::Avx512;
 #[cfg(target_arch = "aarch64")]
 use super::simd::Neon;
-use super::simd::{MOST_ROWS, PAIRED, Simd, WIDTH};
+use super::simd::{PAIRED, Simd, WIDTH};
 use super::store::{Blocks, LONGEST_BLOCK};
 use super::tile::{End, Place, Rows, finish};
 use super::{math, pool};
@@ -20,111 +20,57 @@ const LARGEST: f32 = if cfg!(target_arch = "aarch64") { 32639.0 } else { 32767.0
 /// Steps over k that a panel is read for at once: with a block of rows they stay in the second-level cache. A multiple
 /// of a block's.
 const STEPS: usize = 768;
-/// Rows that are rounded in one task: a multiple of every processor's [`Simd::ROWS`].
-const ROUNDED: usize = 2 * MOST_ROWS;
-/// Numbers that are rounded at a time; every matrix's rows are whole multiples of that.
-const AT_ONCE: usize = WIDTH;
+/// Rows that are rounded in one task.
+const ROUNDED: usize = 32;
 
-/// Rows rounded to integers, in the order in which a tile reads them.
+/// Rows rounded to integers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rounded<'a> {
-    /// Groups of [`Simd::ROWS`] rows, the last may have fewer: (k / unit, rows, unit), a unit being what a row gives
-    /// to one product.
+    /// (m, k)
     values: &'a [i16],
     /// (m)
     scales: &'a [f32],
     /// The sum of each block, if something is added there. (m, k / block)
     sums: &'a [f32],
     k: usize,
-    order: Order,
 }
 
-/// Room for rounded rows.
+/// Rounded rows of one's own.
 pub(super) struct Buffers {
     values: Vec<i16>,
     scales: Vec<f32>,
     sums: Vec<f32>,
     k: usize,
-    order: Order,
-}
-
-/// How many rows lie between each other, and how many numbers of each at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Order {
-    rows: usize,
-    unit: usize,
-}
-
-#[inline(always)]
-fn order_of<S: Simd>() -> Order {
-    Order { rows: S::ROWS, unit: 2 * S::PAIRS }
-}
-
-vectorised! {
-    fn order_of_any() -> Order = order_of::<S>
-}
-
-fn order() -> Order {
-    #[cfg(target_arch = "aarch64")]
-    if level() == Level::Dotprod {
-        return order_of::<Neon<true>>();
-    }
-    order_of_any()
 }
 
 impl Buffers {
     /// m rows of k numbers, for a matrix with such blocks.
     pub(super) fn new(x: Rows<'_>, m: usize, k: usize, blocks: &Blocks<PAIRED>) -> Self {
-        let order = order();
         let n_sums = if blocks.offsets.is_empty() { 0 } else { k / blocks.block };
         let (mut values, mut scales, mut sums) = (vec![0i16; m * k], vec![0f32; m], vec![0f32; m * n_sums]);
         let to_values = SharedOut::new(values.as_mut_ptr());
         let (to_scales, to_sums) = (SharedOut::new(scales.as_mut_ptr()), SharedOut::new(sums.as_mut_ptr()));
         pool::each(m.div_ceil(ROUNDED), |task| {
-            let first = task * ROUNDED;
-            let rows = ROUNDED.min(m - first);
-            // SAFETY: a task's places are its own.
-            let out = unsafe {
-                Places {
-                    values: std::slice::from_raw_parts_mut(to_values.at(first * k), rows * k),
-                    scales: std::slice::from_raw_parts_mut(to_scales.at(first), rows),
-                    sums: std::slice::from_raw_parts_mut(to_sums.at(first * n_sums), rows * n_sums),
+            for row in task * ROUNDED..((task + 1) * ROUNDED).min(m) {
+                // SAFETY: a row's places are its own.
+                let (values, scale, sums) = unsafe {
+                    (
+                        std::slice::from_raw_parts_mut(to_values.at(row * k), k),
+                        &mut *to_scales.at(row),
+                        std::slice::from_raw_parts_mut(to_sums.at(row * n_sums), n_sums),
+                    )
+                };
+                *scale = round(&x.values[row * x.stride..][..k], values);
+                for (sum, block) in sums.iter_mut().zip(values.chunks_exact(blocks.block)) {
+                    *sum = block.iter().map(|&x| i32::from(x)).sum::<i32>() as f32;
                 }
-            };
-            let x = Rows { values: &x.values[first * x.stride..], stride: x.stride };
-            round_rows(x, k, order, out);
+            }
         });
-        Self { values, scales, sums, k, order }
+        Self { values, scales, sums, k }
     }
 
     pub(super) fn rounded(&self) -> Rounded<'_> {
-        let Self { values, scales, sums, k, order } = self;
-        Rounded { values, scales, sums, k: *k, order: *order }
-    }
-}
-
-/// Where some rows go, as in [`Rounded`]; the values may hold anything before, the sums nothing.
-struct Places<'a> {
-    values: &'a mut [i16],
-    scales: &'a mut [f32],
-    sums: &'a mut [f32],
-}
-
-/// As many rows of k numbers as there are scales.
-fn round_rows(x: Rows<'_>, k: usize, order: Order, out: Places<'_>) {
-    let (m, n_sums) = (out.scales.len(), out.sums.len() / out.scales.len().max(1));
-    for first in (0..m).step_by(order.rows) {
-        let rows = order.rows.min(m - first);
-        for row in 0..rows {
-            let at = first + row;
-            let group = Group {
-                values: &mut out.values[first * k..(first + rows) * k],
-                order: Order { rows, ..order },
-                row,
-            };
-            let sums = &mut out.sums[at * n_sums..(at + 1) * n_sums];
-            out.scales[at] = round(&x.values[at * x.stride..][..k], group, sums);
-        }
+        Rounded { values: &self.values, scales: &self.scales, sums: &self.sums, k: self.k }
     }
 }
 
@@ -139,9 +85,15 @@ impl<'a> Rounded<'a> {
         let (scales, values) = room[..Self::room(m, k)].split_at_mut(m);
         // SAFETY: two integers of sixteen bits where there is one number of 32, and any bits are integers.
         let values = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<i16>(), m * k) };
-        let order = order();
-        round_rows(x, k, order, Places { values, scales, sums: &mut [] });
-        Self { values, scales, sums: &[], k, order }
+        for (row, (values, scale)) in values.chunks_exact_mut(k).zip(&mut *scales).enumerate() {
+            *scale = round(&x.values[row * x.stride..][..k], values);
+        }
+        Self { values, scales, sums: &[], k }
+    }
+
+    /// Row `i`, from step `from` on.
+    fn row(&self, i: usize, from: usize) -> &'a [i16] {
+        &self.values[i * self.k + from..(i + 1) * self.k]
     }
 
     fn sums(&self, i: usize) -> &'a [f32] {
@@ -150,63 +102,25 @@ impl<'a> Rounded<'a> {
     }
 }
 
-/// One row's places among those of its group.
-struct Group<'a> {
-    values: &'a mut [i16],
-    order: Order,
-    row: usize,
-}
-
-impl Group<'_> {
-    #[inline(always)]
-    fn put_at(&mut self, at: usize, numbers: &[i16; AT_ONCE]) {
-        match self.order.unit {
-            2 => self.put::<2>(at, numbers),
-            _ => self.put::<4>(at, numbers),
-        }
-    }
-
-    #[inline(always)]
-    fn put<const UNIT: usize>(&mut self, at: usize, numbers: &[i16; AT_ONCE]) {
-        let Order { rows, .. } = self.order;
-        for (u, numbers) in numbers.as_chunks::<UNIT>().0.iter().enumerate() {
-            let to = ((at / UNIT + u) * rows + self.row) * UNIT;
-            self.values[to..to + UNIT].copy_from_slice(numbers);
-        }
-    }
-}
-
 #[inline(always)]
-fn round_in(x: &[f32], mut out: Group<'_>, sums: &mut [f32]) -> f32 {
+fn round_in(x: &[f32], out: &mut [i16]) -> f32 {
+    // A NaN stays one: in the scale.
     let largest = math::max_abs(x);
-    // A NaN stays one: in the scale, beside numbers that are all nothing.
     if largest == 0.0 || largest.is_nan() {
-        for i in 0..x.len() / AT_ONCE {
-            out.put_at(i * AT_ONCE, &[0; AT_ONCE]);
-        }
+        out.fill(0);
         return largest;
     }
     // So small that its inverse is infinite: as good as nothing.
     let inverse = (LARGEST / largest).min(f32::MAX);
-    let (sixteens, rest) = x.as_chunks::<AT_ONCE>();
-    debug_assert!(rest.is_empty());
-    for (i, x) in sixteens.iter().enumerate() {
-        let mut numbers = [0i16; AT_ONCE];
-        for (number, x) in numbers.iter_mut().zip(x) {
-            *number = math::rounded(x * inverse) as i16;
-        }
-        out.put_at(i * AT_ONCE, &numbers);
-        if !sums.is_empty() {
-            let sum = i * sums.len() / sixteens.len();
-            sums[sum] += numbers.iter().map(|&x| i32::from(x)).sum::<i32>() as f32;
-        }
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = math::rounded(x * inverse) as i16;
     }
     largest / LARGEST
 }
 
 vectorised! {
-    /// Rounds numbers to multiples of what it returns, and adds up those of each block.
-    fn round(x: &[f32], out: Group<'_>, sums: &mut [f32]) -> f32 = round_in
+    /// Rounds numbers to multiples of what it returns.
+    fn round(x: &[f32], out: &mut [i16]) -> f32 = round_in
 }
 
 /// Some rows of `x` by some panels.
@@ -226,7 +140,6 @@ pub(super) struct Job<'a> {
 #[inline(always)]
 unsafe fn piece_in<S: Simd>(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) {
     let k = job.x.k;
-    assert_eq!(job.x.order, order_of::<S>(), "rows in another processor's order");
     let steps = k.div_ceil(k.div_ceil(STEPS)).next_multiple_of(LONGEST_BLOCK);
     for from in (0..k).step_by(steps) {
         let to = (from + steps).min(k);
@@ -328,17 +241,16 @@ unsafe fn tile<const M: usize, S: Simd>(
     end: End<'_>,
 ) {
     let mut totals = [S::splat(0.0); M];
-    debug_assert_eq!(M, (x.scales.len() - first).min(S::ROWS));
-    let x_at: *const [i16; 2] = x.values[first * x.k + panel.from * M..].as_ptr().cast();
+    // Pointers, not an index: a register for each row, and nothing to add up.
+    let rows: [*const [i16; 2]; M] = std::array::from_fn(|i| x.row(first + i, panel.from).as_ptr().cast());
     let pairs = panel.block / 2;
     for (b, (values, scales)) in panel.values.chunks_exact(pairs).zip(panel.scales).enumerate() {
         let mut sums = [S::no_sums(); M];
         for (p, w) in values.chunks_exact(S::PAIRS).enumerate() {
             let w = S::pairs_of_i8(w);
-            for (i, sum) in sums.iter_mut().enumerate() {
-                // SAFETY: rows are as long as the panel; any place will do for pairs of this type.
-                let x = unsafe { x_at.add((b * pairs + p * S::PAIRS) * M + i * S::PAIRS) };
-                let x = unsafe { std::slice::from_raw_parts(x, S::PAIRS) };
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                // SAFETY: a row is as long as the panel; any place will do for pairs of this type.
+                let x = unsafe { std::slice::from_raw_parts(row.add(b * pairs + p * S::PAIRS), S::PAIRS) };
                 *sum = S::add_products(*sum, x, w);
             }
         }
@@ -360,5 +272,5 @@ unsafe fn tile<const M: usize, S: Simd>(
         S::store(S::mul(total, S::splat(x.scales[first + i])), numbers);
     }
     // SAFETY: by this function's contract.
-    unsafe { finish(numbers, out, end) };
+    unsafe { finish(&mut numbers, out, end) };
 }

@@ -78,6 +78,11 @@ impl Panels {
         (self.n, self.k)
     }
 
+    /// Whether it is multiplied as integers.
+    pub fn is_of_integers(&self) -> bool {
+        matches!(self.matrix, Matrix::Integers(_))
+    }
+
     /// x: (…, k) -> (…, n)
     ///
     /// # Errors

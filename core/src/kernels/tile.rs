@@ -78,7 +78,7 @@ pub(super) unsafe fn tile<const M: usize, S: Simd, P: Steps>(
     end: End<'_>,
 ) {
     // SAFETY: by this function's contract.
-    unsafe { finish(sums::<M, S, P>(x, panel), out, end) };
+    unsafe { finish(&mut sums::<M, S, P>(x, panel), out, end) };
 }
 
 /// Does with the sums of `M` rows what is to be done, and puts them where they go.
@@ -86,7 +86,7 @@ pub(super) unsafe fn tile<const M: usize, S: Simd, P: Steps>(
 /// # Safety
 /// `out` must be valid for `M` rows.
 #[inline(always)]
-pub(super) unsafe fn finish<const M: usize>(mut sums: [[f32; WIDTH]; M], out: Place, end: End<'_>) {
+pub(super) unsafe fn finish<const M: usize>(sums: &mut [[f32; WIDTH]; M], out: Place, end: End<'_>) {
     for (i, row) in sums.iter_mut().enumerate() {
         // SAFETY: by this function's contract.
         let out = unsafe { std::slice::from_raw_parts_mut(out.at.add(i * out.stride), out.columns) };

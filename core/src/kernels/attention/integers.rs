@@ -18,7 +18,7 @@ const LARGEST: f32 = 127.0;
 
 /// Keys and values of one piece of audio, by head.
 #[derive(Debug)]
-pub(crate) struct IntegerHeads {
+pub struct IntegerHeads {
     heads: Vec<Head>,
     /// Keys, and numbers of each head.
     len: usize,
@@ -38,12 +38,15 @@ struct Head {
 
 impl IntegerHeads {
     /// Whether heads of `d` numbers are whole blocks.
-    pub(crate) fn fit(d: usize) -> bool {
+    pub fn fit(d: usize) -> bool {
         d > 0 && d.is_multiple_of(BLOCK)
     }
 
-    /// k, v: (1, len, n_state), heads side by side
-    pub(crate) fn new(k: &Tensor, v: &Tensor, n_head: usize) -> Result<Self> {
+    /// k, v: (1, len, n_state), in f32, heads side by side, each of whole blocks: [`IntegerHeads::fit`]
+    ///
+    /// # Errors
+    /// If the shapes do not fit, or they are not on a CPU.
+    pub fn new(k: &Tensor, v: &Tensor, n_head: usize) -> Result<Self> {
         let (one, len, n) = k.dims3()?;
         if v.dims() != k.dims() || one != 1 || len == 0 || !n.is_multiple_of(n_head) || !Self::fit(n / n_head)
         {
@@ -56,28 +59,36 @@ impl IntegerHeads {
         };
         let ((k, _), (v, _)) = (Heads::<f32>::new(k, l_k)?, Heads::<f32>::new(v, l_v)?);
         let padded = len.next_multiple_of(BLOCK);
-        let heads = (0..n_head)
-            .map(|head| {
-                let (k, v) = (k.at(0, 0, head * d), v.at(0, 0, head * d));
-                Head { k: keys(k, len, d), v: values(v, len, d) }
-            })
-            .collect();
+        let mut heads: Vec<Head> =
+            (0..n_head).map(|_| Head { k: empty(padded / WIDTH, d), v: empty(d / WIDTH, padded) }).collect();
+        pool::each_chunk(&mut heads, 1, |heads, head| {
+            for Head { k: to_k, v: to_v } in heads {
+                round_keys(to_k, k.at(0, 0, head * d), len, d);
+                round_values(to_v, v.at(0, 0, head * d), len, d);
+            }
+        });
         Ok(Self { heads, len, d, bias: vec![0.0; padded.max(d).next_multiple_of(WIDTH)] })
     }
 
     /// (len, n_state)
-    pub(crate) fn dims(&self) -> (usize, usize) {
+    pub fn dims(&self) -> (usize, usize) {
         (self.len, self.heads.len() * self.d)
     }
 
     /// The keys that these stand for. -> (1, len, n_state)
-    pub(crate) fn k(&self) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// Of candle.
+    pub fn k(&self) -> Result<Tensor> {
         let heads = (0..self.heads.len()).map(|head| self.keys_of(head)).collect::<Result<Vec<_>>>()?;
         Tensor::cat(&heads, 2)
     }
 
     /// One head's keys. -> (1, len, d)
-    pub(crate) fn keys_of(&self, head: usize) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// Of candle.
+    pub fn keys_of(&self, head: usize) -> Result<Tensor> {
         let (root, k) = ((self.d as f32).sqrt(), &self.heads[head].k);
         let mut all = vec![0f32; self.len * self.d];
         for (row, to) in all.chunks_exact_mut(self.d).enumerate() {
@@ -94,7 +105,10 @@ impl IntegerHeads {
     }
 
     /// The values that these stand for. -> (1, len, n_state)
-    pub(crate) fn v(&self) -> Result<Tensor> {
+    ///
+    /// # Errors
+    /// Of candle.
+    pub fn v(&self) -> Result<Tensor> {
         let (padded, n) = (self.len.next_multiple_of(BLOCK), self.heads.len() * self.d);
         let mut all = vec![0f32; self.len * n];
         for (h, head) in self.heads.iter().enumerate() {
@@ -160,8 +174,7 @@ fn empty(panels: usize, steps: usize) -> Blocks<PAIRED> {
     }
 }
 
-fn keys(k: Rows<'_>, len: usize, d: usize) -> Blocks<PAIRED> {
-    let mut out = empty(len.next_multiple_of(BLOCK) / WIDTH, d);
+fn round_keys(out: &mut Blocks<PAIRED>, k: Rows<'_>, len: usize, d: usize) {
     let scale = (d as f32).sqrt().recip();
     for row in 0..len {
         let (panel, lane) = (row / WIDTH, row % WIDTH);
@@ -175,24 +188,26 @@ fn keys(k: Rows<'_>, len: usize, d: usize) -> Blocks<PAIRED> {
             }
         }
     }
-    out
 }
 
-fn values(v: Rows<'_>, len: usize, d: usize) -> Blocks<PAIRED> {
+fn round_values(out: &mut Blocks<PAIRED>, v: Rows<'_>, len: usize, d: usize) {
     let padded = len.next_multiple_of(BLOCK);
-    let mut out = empty(d / WIDTH, padded);
+    let mut numbers = [[0f32; WIDTH]; BLOCK];
     for panel in 0..d / WIDTH {
         for first in (0..len).step_by(BLOCK) {
-            let mut numbers = [[0f32; WIDTH]; BLOCK];
-            for (step, to) in numbers.iter_mut().enumerate().take(len - first) {
-                to.copy_from_slice(&v.values[(first + step) * v.stride + panel * WIDTH..][..WIDTH]);
+            for (step, to) in numbers.iter_mut().enumerate() {
+                match first + step < len {
+                    true => {
+                        to.copy_from_slice(&v.values[(first + step) * v.stride + panel * WIDTH..][..WIDTH])
+                    }
+                    false => to.fill(0.0),
+                }
             }
             let block = (panel * padded + first) / BLOCK;
             let pairs = &mut out.values[block * BLOCK / 2..][..BLOCK / 2];
             round_columns(&numbers, pairs, &mut out.scales[block]);
         }
     }
-    out
 }
 
 #[inline(always)]
@@ -270,7 +285,11 @@ impl CustomOp1 for Attention<'_> {
     }
 }
 
-/// Softmax attention of each batch of queries to all keys of its piece. q: (n_batch, t_q, n_state), in f32 -> the same
-pub(crate) fn attention_to_integers(q: &Tensor, pieces: &[&IntegerHeads]) -> Result<Tensor> {
+/// Softmax attention of each batch of queries to all keys of its piece, queries and weights rounded to sixteen bits.
+/// q: (n_batch, t_q, n_state), in f32 -> the same
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn attention_to_integers(q: &Tensor, pieces: &[&IntegerHeads]) -> Result<Tensor> {
     q.contiguous()?.apply_op1_no_bwd(&Attention(pieces))
 }
