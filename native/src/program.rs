@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use candle_whisper_core::kernels::{self, Level};
 use candle_whisper_core::languages::LANGUAGES;
 use candle_whisper_core::memory::estimate;
 
@@ -26,6 +27,9 @@ use crate::options::BadUsage;
 use crate::run::{Engine, Outcome, run};
 use crate::{device, load, messages, output};
 
+/// The environment's variable that names a [`Level`].
+const KERNELS: &str = "CANDLE_WHISPER_KERNELS";
+
 const SOME_FAILED: u8 = 1;
 const BAD_USAGE: u8 = 2;
 
@@ -39,6 +43,9 @@ pub fn start(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if said.use_stderr() { BAD_USAGE } else { 0 });
         }
     };
+    if let Err(complaint) = limit_kernels() {
+        return complain(complaint);
+    }
     let terminals =
         Terminals { stdout: std::io::stdout().is_terminal(), stderr: std::io::stderr().is_terminal() };
     let done = match cli.command {
@@ -68,6 +75,17 @@ pub fn start(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(SOME_FAILED)
         }
     }
+}
+
+/// The most of the processor's instructions that is used, for comparisons.
+fn limit_kernels() -> Result<(), BadUsage> {
+    let Some(name) = std::env::var_os(KERNELS).filter(|name| !name.is_empty()) else { return Ok(()) };
+    let level = Level::named(&name.to_string_lossy()).map_err(|error| BadUsage {
+        what: format!("{KERNELS}: {error}"),
+        hint: Some(format!("unset {KERNELS} for all that the processor has")),
+    })?;
+    kernels::limit(level);
+    Ok(())
 }
 
 fn complain(complaint: BadUsage) -> ExitCode {

@@ -50,13 +50,7 @@ fn main() -> anyhow::Result<()> {
     };
     let level = match args.next().as_deref() {
         None => kernels::level(),
-        Some("plain") => kernels::limit(Level::Plain),
-        Some("neon") => kernels::limit(Level::Neon),
-        Some("dotprod") => kernels::limit(Level::Dotprod),
-        Some("avx2") => kernels::limit(Level::Avx2),
-        Some("avx512") => kernels::limit(Level::Avx512),
-        Some("vnni") => kernels::limit(Level::Vnni),
-        Some(other) => anyhow::bail!("`{other}` is none of plain, neon, dotprod, avx2, avx512 and vnni"),
+        Some(name) => kernels::limit(Level::named(name)?),
     };
     println!("{level:?}");
     let request =

@@ -178,3 +178,20 @@ fn with_vad_silence_is_left_out_and_times_stay() {
     let silence = data::tests().join("data/nonspeech-silence-10s.flac");
     assert_eq!(words(&["--vad", "True"], &silence), []);
 }
+
+#[test]
+fn the_environment_names_the_most_that_kernels_use() {
+    let with = |level: &str, typed: &[&str]| {
+        let mut command = program();
+        said(&command.arg(jfk()).args(typed).env("CANDLE_WHISPER_KERNELS", level).output().unwrap())
+    };
+    let (code, all, _) = with("", &[]);
+    assert_eq!(code, 0);
+    for typed in [&["--dtype", "f32"][..], &["--dtype", "quantised"]] {
+        let (code, text, stderr) = with("avx2", typed);
+        assert_eq!((code, text), (0, all.clone()), "{typed:?}: {stderr}");
+    }
+    let (code, stdout, stderr) = with("avx1024", &[]);
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(stderr.contains("`avx1024` is none of plain, neon, dotprod, avx2, avx512, vnni"), "{stderr}");
+}

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use crate::error::{Error, Result};
+
 /// Instructions, the more the later among those of one kind of processor; what WebAssembly is compiled for is `Plain`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -23,6 +25,28 @@ pub enum Level {
 impl Level {
     /// All of them, in order.
     pub const ALL: [Self; 6] = [Self::Plain, Self::Neon, Self::Dotprod, Self::Avx2, Self::Avx512, Self::Vnni];
+
+    /// The level of this name.
+    ///
+    /// # Errors
+    /// If there is none; the error names those there are.
+    pub fn named(name: &str) -> Result<Self> {
+        let names = || Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|level| level.name() == name);
+        found.ok_or_else(|| Error::Options(format!("`{name}` is none of {}", names())))
+    }
+
+    /// Its name in small letters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Neon => "neon",
+            Self::Dotprod => "dotprod",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Vnni => "vnni",
+        }
+    }
 
     /// Whether this processor has it.
     fn is_here(self) -> bool {
