@@ -212,7 +212,7 @@ impl Whisper {
             dims,
             alignment_heads,
             dtype: weights.dtype(),
-            // Rounding that is far finer than that of the products with integers.
+            // As coarse as the matrices of eight bits that they are beside.
             kept: match weights.matrices() {
                 Matrices::Blocks if weights.device().is_cpu() => Keep::Integers,
                 _ => Keep::Floats(weights.dtype()),
