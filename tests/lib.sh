@@ -191,6 +191,16 @@ neon_check() {
   done
 }
 
+# The tests of the kernels, fewer shapes of each, interpreted by Miri: once with the instructions that every processor has, and those
+# of 32-bit floats with AVX2 too. Miri knows neither AVX-512 nor F16C's conversions. Some ten minutes each.
+miri_check() {
+  local flags='-Zmiri-disable-isolation -Zmiri-ignore-leaks -Zmiri-tree-borrows -Zmiri-permissive-provenance'
+  rustup toolchain install nightly --profile minimal --component miri,rust-src
+  MIRIFLAGS=$flags cargo +nightly miri test -p candle-whisper-core --test core -- kernels:: integers::
+  MIRIFLAGS=$flags RUSTFLAGS='-C target-feature=+avx2,+fma,+f16c' cargo +nightly miri test -p candle-whisper-core --test core -- \
+    kernels::panels_are kernels::convolutions kernels::sums kernels::the_gelu kernels::attention_reads integers::attention_to
+}
+
 # Builds with the CUDA feature where there is no GPU (kernels left empty, driver libraries replaced by stubs that fail)
 # and starts the program: it must say in one line that it has no GPU, and transcribe on the CPU.
 cuda_check() {

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use candle_whisper_core::kernels::{self, IntegerHeads, Panels, Part, Products, Written};
 
 use crate::data::Noise;
-use crate::kernels::{assert_close, on_every_level, phi, slow_product, tensor, values, written};
+use crate::kernels::{assert_close, cases, on_every_level, phi, slow_product, tensor, values, written};
 
 /// Rounded to so many parts of the largest, as rows are before integers are multiplied.
 fn rounded(x: &[f32]) -> Vec<f32> {
@@ -22,7 +22,8 @@ fn integers_are_multiplied_by_rounded_rows() {
 fn integers_are_multiplied_by_rounded_rows_here() {
     let mut noise = Noise(14);
     // Around the sizes of tiles, panels, blocks of rows and cuts through k.
-    for (m, n, k) in [(1, 40, 512), (2, 3, 32), (5, 17, 96), (13, 16, 256), (40, 33, 1536), (200, 20, 800)] {
+    let shapes = [(1, 40, 512), (2, 3, 32), (5, 17, 96), (13, 16, 256), (40, 33, 1536), (200, 20, 800)];
+    for (m, n, k) in cases(&shapes, &[(1, 3, 96), (7, 17, 32)]) {
         let w = tensor(noise.vec(n * k, 1.0), &[n, k]);
         let bias = noise.vec(n, 1.0);
         let mut x = noise.vec(m * k, 3.0);
@@ -88,9 +89,9 @@ fn attention_to_integers_is_attention_to_the_numbers_they_stand_for() {
 fn attention_to_integers_is_attention_here() {
     let mut noise = Noise(15);
     // One query, a whole tile and more; keys around a block, a panel and a cut through k.
-    for (b, t_q, t_k, n_head, d) in
-        [(1, 1, 1, 1, 32), (2, 1, 40, 3, 64), (1, 12, 64, 2, 64), (1, 30, 1500, 1, 64), (2, 17, 777, 2, 96)]
-    {
+    let shapes =
+        [(1, 1, 1, 1, 32), (2, 1, 40, 3, 64), (1, 12, 64, 2, 64), (1, 30, 1500, 1, 64), (2, 17, 777, 2, 96)];
+    for (b, t_q, t_k, n_head, d) in cases(&shapes, &[(1, 1, 1, 1, 32), (2, 13, 40, 2, 32)]) {
         let n = n_head * d;
         let q = tensor(noise.vec(b * t_q * n, 2.0), &[b, t_q, n]);
         // A key of nothing, and a value far above the others of its block.
