@@ -2,7 +2,7 @@
 //! once, though never in the middle of writing a file.
 
 use std::process;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::messages;
@@ -17,7 +17,8 @@ pub struct Stop(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     asked: AtomicBool,
-    working: AtomicBool,
+    /// How many are at work.
+    working: AtomicUsize,
     writing: Mutex<()>,
 }
 
@@ -34,7 +35,7 @@ impl Stop {
 
     /// From now until the guard goes, there is work worth keeping: a first signal does not end the program.
     pub fn working(&self) -> Working<'_> {
-        self.0.working.store(true, Ordering::SeqCst);
+        self.0.working.fetch_add(1, Ordering::SeqCst);
         Working(&self.0)
     }
 
@@ -49,7 +50,7 @@ impl Stop {
         let stop = self.clone();
         ctrlc::set_handler(move || {
             let again = stop.0.asked.swap(true, Ordering::SeqCst);
-            if again || !stop.0.working.load(Ordering::SeqCst) {
+            if again || stop.0.working.load(Ordering::SeqCst) == 0 {
                 let _whole_files = stop.writing();
                 messages::warning("interrupted");
                 process::exit(EXIT_CODE.into());
@@ -64,6 +65,6 @@ pub struct Working<'a>(&'a State);
 
 impl Drop for Working<'_> {
     fn drop(&mut self) {
-        self.0.working.store(false, Ordering::SeqCst);
+        self.0.working.fetch_sub(1, Ordering::SeqCst);
     }
 }

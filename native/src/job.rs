@@ -7,7 +7,7 @@ use candle_whisper_core::TranscribeOptions;
 use candle_whisper_core::writers::OutputFormat;
 
 use crate::cli::{Args, Formats, Maybe, Verbosity};
-use crate::device::{DeviceRequest, Precision};
+use crate::device::{Devices, Precision};
 use crate::input::Input;
 use crate::locate::Location;
 use crate::options::{BadUsage, subtitle_options, transcribe_options};
@@ -24,7 +24,7 @@ pub struct Job {
     /// Where models of the hub are kept, if not where the environment says.
     pub cache_dir: Option<PathBuf>,
     /// Where to compute.
-    pub device: DeviceRequest,
+    pub devices: Devices,
     /// In which number format.
     pub precision: Precision,
     /// Threads of the CPU; 0 for one per core.
@@ -82,7 +82,7 @@ impl Job {
             precision: args.network.precision()?,
             model: args.network.location()?,
             cache_dir: args.network.cache_dir.clone(),
-            device: args.network.device,
+            devices: args.network.device.clone(),
             threads: args.network.threads(),
             resume: args.resume,
             running_maximum: args.running_maximum,

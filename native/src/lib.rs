@@ -37,6 +37,7 @@ pub mod memory;
 pub mod messages;
 pub mod models;
 pub mod options;
+mod order;
 pub mod output;
 pub mod program;
 pub mod progress;

@@ -24,7 +24,7 @@ use crate::live::{self, LiveJob};
 use crate::load::{ModelFiles, Numbers};
 use crate::memory::{Fit, Memory, Needs, compare};
 use crate::options::BadUsage;
-use crate::run::{Engine, Outcome, run};
+use crate::run::{Engine, Outcome, run, run_on_several};
 use crate::{device, load, messages, output};
 
 /// The environment's variable that names a [`Level`].
@@ -50,7 +50,10 @@ pub fn start(typed: impl IntoIterator<Item = OsString>) -> ExitCode {
         Terminals { stdout: std::io::stdout().is_terminal(), stderr: std::io::stderr().is_terminal() };
     let done = match cli.command {
         Some(Command::Align(typed)) => {
-            match typed.transcription().and_then(|args| Job::new(&args, terminals)) {
+            match typed.transcription().and_then(|args| {
+                args.network.only_device("align")?;
+                Job::new(&args, terminals)
+            }) {
                 Ok(job) => align(&job, &typed.text),
                 Err(complaint) => return complain(complaint),
             }
@@ -110,7 +113,9 @@ fn align(job: &Job, text: &Path) -> anyhow::Result<Outcome> {
 }
 
 fn transcribe(job: &Job) -> anyhow::Result<Outcome> {
-    work(job, || load_engine(job))
+    job.warnings.iter().for_each(messages::warning);
+    let stop = prepare(job)?;
+    run_on_several(job, |most| load_engines(job, most), &stop)
 }
 
 fn work<E: Engine>(job: &Job, load: impl FnOnce() -> anyhow::Result<E>) -> anyhow::Result<Outcome> {
@@ -135,6 +140,19 @@ fn prepare(job: &Job) -> anyhow::Result<Stop> {
 }
 
 fn load_engine(job: &Job) -> anyhow::Result<Loaded> {
+    load_engines(job, 1)?.pop().context("there is no device")
+}
+
+/// One model for each device, at most `most`.
+fn load_engines(job: &Job, most: usize) -> anyhow::Result<Vec<Loaded>> {
+    let devices = job.devices.at_most(most);
+    if devices.count() < job.devices.count() {
+        messages::note(format_args!(
+            "a recording is computed by one GPU: {} of {} have nothing to do",
+            job.devices.count() - devices.count(),
+            job.devices.count()
+        ));
+    }
     let folder = find(job)?;
     let could_not_load = || format!("could not load `{}`", folder.display());
     let files = ModelFiles::find(&folder).with_context(could_not_load)?;
@@ -143,22 +161,34 @@ fn load_engine(job: &Job) -> anyhow::Result<Loaded> {
     let needs = Needs::of(&described, matrices);
     let usage = |processor, dtype| needs.usage(processor, dtype, &job.options);
     let needed = |processor, dtype| estimate(&needs.dims, &usage(processor, dtype)).peak();
-    let Choice { device, dtype, warnings, note } = device::choose(job.device, job.precision, needed);
-    note.iter().for_each(messages::note);
-    warnings.iter().for_each(messages::warning);
-    if let Some(memory) = Memory::of(&device) {
-        match compare(&needs.dims, &usage(device::processor(&device), dtype), memory) {
-            Fit::Fits => {}
-            Fit::Tight(shortage) => messages::warning(shortage),
-            Fit::Impossible(shortage) => return Err(anyhow::Error::msg(shortage).context(could_not_load())),
-        }
-    }
+    let choices = device::choose_all(&devices, job.precision, needed);
     drop(described);
     device::multiply_as(job.precision);
-    let tf32 = if job.precision == Precision::Tf32 && device.is_cuda() { " TF32" } else { "" };
-    let numbers = format!("{:?} {dtype:?} {matrices:?}{tf32}", device.location());
-    let loaded = load::load_files(&files, &device, Numbers { dtype: Some(dtype), matrices });
-    Ok(Loaded { transcriber: loaded.with_context(could_not_load)?, files, numbers })
+    let mut engines = Vec::new();
+    for Choice { device, dtype, warnings, note } in choices {
+        note.iter().for_each(messages::note);
+        warnings.iter().for_each(messages::warning);
+        if let Some(memory) = Memory::of(&device) {
+            match compare(&needs.dims, &usage(device::processor(&device), dtype), memory) {
+                Fit::Fits => {}
+                Fit::Tight(shortage) => messages::warning(shortage),
+                Fit::Impossible(shortage) => {
+                    return Err(anyhow::Error::msg(shortage).context(could_not_load()));
+                }
+            }
+        }
+        let tf32 = if job.precision == Precision::Tf32 && device.is_cuda() { " TF32" } else { "" };
+        // One GPU computes what another does.
+        let processor = device::processor(&device);
+        let numbers = format!("{processor:?} {dtype:?} {matrices:?}{tf32}");
+        let loaded = load::load_files(&files, &device, Numbers { dtype: Some(dtype), matrices });
+        engines.push(Loaded {
+            transcriber: loaded.with_context(could_not_load)?,
+            files: files.clone(),
+            numbers,
+        });
+    }
+    Ok(engines)
 }
 
 /// The model's folder; a model of the hub is fetched if it isn't here.

@@ -4,6 +4,8 @@
 use std::io::ErrorKind;
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use candle_whisper_core::writers::format_timestamp;
@@ -51,6 +53,8 @@ pub struct Display<'a> {
     reading: bool,
     /// Lines that wait for those of the recordings before it.
     held: Option<Vec<String>>,
+    /// Whose turn it is to show something, and this one's number.
+    turn: Option<(Arc<AtomicUsize>, usize)>,
 }
 
 impl<'a> Display<'a> {
@@ -65,13 +69,30 @@ impl<'a> Display<'a> {
         } else {
             ProgressBar::hidden()
         };
-        Self { show, stop, bar, seek: 0, stopped: false, content_frames: None, reading: false, held: None }
+        Self {
+            show,
+            stop,
+            bar,
+            seek: 0,
+            stopped: false,
+            content_frames: None,
+            reading: false,
+            held: None,
+            turn: None,
+        }
     }
 
-    /// Shows nothing before [`Display::release`]: others are shown.
-    pub fn hold(&mut self) {
-        self.held = Some(Vec::new());
-        self.bar.set_draw_target(ProgressDrawTarget::hidden());
+    /// Shows nothing before it is the turn of this number, or before [`Display::release`]: others are shown.
+    pub fn hold_until(&mut self, turn: Arc<AtomicUsize>, number: usize) {
+        self.turn = Some((turn, number));
+        if !self.is_turn() {
+            self.held = Some(Vec::new());
+            self.bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+    }
+
+    fn is_turn(&self) -> bool {
+        self.turn.as_ref().is_none_or(|(turn, number)| turn.load(Ordering::SeqCst) == *number)
     }
 
     /// Shows what was held, and what comes.
@@ -148,6 +169,9 @@ impl<'a> Display<'a> {
 
 impl Observer for Display<'_> {
     fn event(&mut self, event: Event<'_>) -> ControlFlow<()> {
+        if self.held.is_some() && self.is_turn() {
+            self.release();
+        }
         match event {
             Event::Language { code, .. } => {
                 let name = languages::name_of(code).unwrap_or(code);

@@ -1,5 +1,8 @@
 //! For each recording: read, transcribe, write. One that fails is reported and skipped.
 
+use std::panic::resume_unwind;
+use std::thread;
+
 use anyhow::Context;
 use candle_whisper_core::writers::format_timestamp;
 use candle_whisper_core::{Error, Observer, Recording, TranscribeOptions, Transcript};
@@ -13,9 +16,11 @@ use crate::journal::{Found, Journal};
 use crate::mark::{self, Mark};
 use crate::messages;
 use crate::options::for_model;
+use crate::order::{Order, Row};
 use crate::output::Delivery;
 use crate::progress::Display;
 use crate::together;
+use rayon::ThreadPoolBuilder;
 
 /// What the run asks of a loaded model.
 pub trait Engine {
@@ -59,38 +64,70 @@ pub fn run<E: Engine>(
     load: impl FnOnce() -> anyhow::Result<E>,
     stop: &Stop,
 ) -> anyhow::Result<Outcome> {
-    job.outputs.prepare(&job.inputs)?;
-    let mut outcome = Outcome::Done;
-    let mut failed = |error: &anyhow::Error| {
-        messages::error(error);
-        outcome = Outcome::SomeFailed;
-    };
-    let mut readable = Vec::new();
-    for input in &job.inputs {
-        match input.check() {
-            Ok(()) => readable.push(input),
-            Err(error) => failed(&error),
-        }
-    }
+    let (readable, failed) = readable(job)?;
     if readable.is_empty() {
         return Ok(Outcome::SomeFailed);
     }
     let engine = load()?;
-    let (options, warnings) = for_model(job.options.clone(), engine.is_multilingual());
-    warnings.iter().for_each(messages::warning);
-    if let (Some(n), Some(loaded)) = (options.batch, engine.loaded()) {
-        let ended = together::run(job, &readable, loaded, (n, options), stop);
-        return Ok(if ended == Outcome::Done { outcome } else { ended });
+    let (row, order) = (Row::new(&readable, 1), Order::new(failed));
+    Work { job, options: &options(job, &engine), stop, row: &row, order: &order }.by(&engine);
+    Ok(order.outcome())
+}
+
+/// As [`run`], with several models of one kind at once; each takes the next recording when it has no other. `load` hears how many have
+/// something to do.
+pub fn run_on_several<E: Engine + Sync>(
+    job: &Job,
+    load: impl FnOnce(usize) -> anyhow::Result<Vec<E>>,
+    stop: &Stop,
+) -> anyhow::Result<Outcome> {
+    let (readable, failed) = readable(job)?;
+    if readable.is_empty() {
+        return Ok(Outcome::SomeFailed);
     }
-    for input in readable {
-        match one(job, input, &engine, options.clone(), stop) {
-            Ok(Step::Next) => {}
-            Ok(Step::ReaderGone) => break,
-            Ok(Step::Interrupted) => return Ok(Outcome::Interrupted),
-            Err(error) => failed(&error),
+    let engines = load(readable.len())?;
+    let options = options(job, engines.first().context("there is no model")?);
+    let (row, order) = (Row::new(&readable, engines.len()), Order::new(failed));
+    let work = Work { job, options: &options, stop, row: &row, order: &order };
+    if let [engine] = engines.as_slice() {
+        work.by(engine);
+        return Ok(order.outcome());
+    }
+    let threads = (rayon::current_num_threads() / engines.len()).max(1);
+    // Nobody works in this thread, so those threads can't share its pool.
+    let worker = |engine| {
+        let pool = ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build();
+        pool.map(|_pool| work.by(engine))
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = engines.iter().map(|engine| scope.spawn(move || worker(engine))).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
+    .context("could not start threads")?;
+    Ok(order.outcome())
+}
+
+/// The recordings that can be read, and whether others can't.
+fn readable(job: &Job) -> anyhow::Result<(Vec<&Input>, bool)> {
+    job.outputs.prepare(&job.inputs)?;
+    let mut failed = false;
+    let mut readable = Vec::new();
+    for input in &job.inputs {
+        match input.check() {
+            Ok(()) => readable.push(input),
+            Err(error) => {
+                messages::error(&error);
+                failed = true;
+            }
         }
     }
-    Ok(outcome)
+    Ok((readable, failed))
+}
+
+fn options(job: &Job, engine: &impl Engine) -> TranscribeOptions {
+    let (options, warnings) = for_model(job.options.clone(), engine.is_multilingual());
+    warnings.iter().for_each(messages::warning);
+    options
 }
 
 /// What comes after a recording.
@@ -100,26 +137,50 @@ pub(crate) enum Step {
     Interrupted,
 }
 
-fn one(
-    job: &Job,
-    input: &Input,
-    engine: &dyn Engine,
-    options: TranscribeOptions,
-    stop: &Stop,
-) -> anyhow::Result<Step> {
-    if stop.asked() {
-        return Ok(Step::Interrupted);
+/// What those who work on the same recordings share.
+#[derive(Clone, Copy)]
+pub(crate) struct Work<'a, 'w> {
+    pub job: &'a Job,
+    pub options: &'w TranscribeOptions,
+    pub stop: &'a Stop,
+    pub row: &'w Row<'a>,
+    pub order: &'w Order<'a>,
+}
+
+impl<'a> Work<'a, '_> {
+    /// Takes recordings until there are none.
+    fn by(self, engine: &'a (dyn Engine + 'a)) {
+        if let (Some(n), Some(loaded)) = (self.options.batch, engine.loaded()) {
+            return together::run(self, loaded, n);
+        }
+        while !self.order.is_reader_gone()
+            && let Some((number, input)) = self.row.next()
+        {
+            if self.stop.asked() {
+                self.order.interrupt();
+                self.order.pass(number);
+                return;
+            }
+            self.hear(engine, number, input);
+        }
     }
-    let (recording, duration, mut journal) = open(job, input, engine, &options)?;
-    let working = stop.working();
-    let mut display = Display::new(job.show, duration.unwrap_or(0.0), stop);
-    display.detecting(engine.is_multilingual(), &options);
-    let transcript = engine.transcribe(recording, options, &mut journal, &mut display);
-    let (cut_short, duration) = (display.cut_short(), display.duration().or(duration));
-    display.finish();
-    let step = Finished { input, transcript, duration, journal }.deliver(job, cut_short, stop);
-    drop(working);
-    step
+
+    fn hear(self, engine: &dyn Engine, number: usize, input: &'a Input) {
+        let Self { job, options, stop, order, .. } = self;
+        let (recording, duration, mut journal) = match open(job, input, engine, options) {
+            Ok(parts) => parts,
+            Err(error) => return order.done(number, || Err(error)),
+        };
+        let working = stop.working();
+        let mut display = Display::new(job.show, duration.unwrap_or(0.0), stop);
+        display.hold_until(order.turn(), number);
+        display.detecting(engine.is_multilingual(), options);
+        let transcript = engine.transcribe(recording, options.clone(), &mut journal, &mut display);
+        order.done(number, move || {
+            Finished { input, transcript, duration, journal }.deliver(job, display, stop)
+        });
+        drop(working);
+    }
 }
 
 /// A recording after its last window.
@@ -132,9 +193,13 @@ pub(crate) struct Finished<'a> {
 }
 
 impl Finished<'_> {
-    /// Writes what there is; `cut_short` is the second at which somebody stopped it.
-    pub fn deliver(self, job: &Job, cut_short: Option<f64>, stop: &Stop) -> anyhow::Result<Step> {
+    /// Shows what was held back, and writes what there is.
+    pub fn deliver(self, job: &Job, mut display: Display<'_>, stop: &Stop) -> anyhow::Result<Step> {
         let Self { input, transcript, duration, journal } = self;
+        display.release();
+        // The second at which somebody stopped it.
+        let (cut_short, duration) = (display.cut_short(), display.duration().or(duration));
+        display.finish();
         let transcript = transcript.map_err(|error| {
             let what = match error.downcast_ref::<Error>() {
                 Some(Error::Audio(_) | Error::Io(_)) => "decode",

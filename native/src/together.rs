@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
-use std::slice;
 use std::sync::Arc;
 
 use candle_whisper_core::transcribe::Recordings;
-use candle_whisper_core::{Event, Observer, Recording, TranscribeOptions, Transcript, Transcription};
+use candle_whisper_core::{Event, Observer, Recording, Transcript, Transcription};
 
 use rayon::Scope;
 
@@ -15,28 +14,27 @@ use crate::ahead::Look;
 use crate::device::patience::{PATIENCE, Patience};
 use crate::engine::{COMPILING, Loaded};
 use crate::input::Input;
-use crate::interrupt::Stop;
-use crate::job::Job;
 use crate::journal::Journal;
 use crate::messages;
 use crate::progress::Display;
-use crate::run::{Engine, Finished, Outcome, Step, open};
+use crate::run::{Engine, Finished, Work, open};
 
 /// Recordings that are looked through at most before their turn.
 const AHEAD: usize = 8;
 
-/// A recording whose turn to be delivered has not come.
+/// A recording under way.
 struct Begun<'a> {
+    /// In the row.
+    number: usize,
     input: &'a Input,
     journal: Journal,
     display: Display<'a>,
     duration: Option<f64>,
-    /// What became of it, once that is known.
-    transcript: Option<anyhow::Result<Transcript>>,
 }
 
 /// A recording that was opened, or could not be.
 struct Opened<'a> {
+    number: usize,
     input: &'a Input,
     parts: anyhow::Result<(Recording, Option<f64>, Journal)>,
     /// If a thread looks through it.
@@ -44,120 +42,135 @@ struct Opened<'a> {
 }
 
 /// Recordings, read as there is room for them.
-struct Together<'a, 's> {
+struct Together<'a, 'w, 's> {
+    work: Work<'a, 'w>,
+    loaded: &'a Loaded,
     /// Where threads look through recordings, and through how many before their turn.
     ahead: Option<(&'s Scope<'a>, usize)>,
     opened: VecDeque<Opened<'a>>,
-    job: &'a Job,
-    loaded: &'a Loaded,
-    options: TranscribeOptions,
-    stop: &'a Stop,
-    inputs: slice::Iter<'a, &'a Input>,
+    /// How many were taken from the row.
+    n_taken: usize,
     /// By their numbers in core.
     begun: BTreeMap<usize, Begun<'a>>,
     n_begun: usize,
     patience: Option<Patience>,
-    outcome: Outcome,
-    reader_gone: bool,
 }
 
 /// Transcribes recordings with up to `n` windows at once.
-pub fn run(
-    job: &Job,
-    inputs: &[&Input],
-    loaded: &Loaded,
-    (n, options): (usize, TranscribeOptions),
-    stop: &Stop,
-) -> Outcome {
+pub(crate) fn run<'a>(work: Work<'a, '_>, loaded: &'a Loaded, n: usize) {
     let threads = rayon::current_num_threads();
     // A processor that computes the network too has no time for anything meanwhile.
     let pool = loaded.is_on_gpu().then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build());
-    match pool {
-        Some(Ok(pool)) => pool.in_place_scope(|scope| {
-            in_scope(job, inputs, loaded, (n, options), stop, Some((scope, threads.min(AHEAD))))
-        }),
-        _ => in_scope(job, inputs, loaded, (n, options), stop, None),
+    // Who left others their share takes what they have not begun when there is nothing else to do.
+    while !work.row.is_empty() && !work.order.is_reader_gone() && !work.stop.asked() {
+        let went_on = match &pool {
+            Some(Ok(pool)) => {
+                pool.in_place_scope(|scope| in_scope(work, loaded, n, Some((scope, threads.min(AHEAD)))))
+            }
+            _ => in_scope(work, loaded, n, None),
+        };
+        if !went_on {
+            return;
+        }
+    }
+    if work.stop.asked() && !work.order.is_reader_gone() {
+        work.order.interrupt();
     }
 }
 
+/// Whether the device did not fail.
 fn in_scope<'a>(
-    job: &'a Job,
-    inputs: &'a [&'a Input],
+    work: Work<'a, '_>,
     loaded: &'a Loaded,
-    (n, options): (usize, TranscribeOptions),
-    stop: &'a Stop,
+    n: usize,
     ahead: Option<(&Scope<'a>, usize)>,
-) -> Outcome {
-    let working = stop.working();
+) -> bool {
+    let working = work.stop.working();
     let mut together = Together {
+        work,
+        loaded,
         ahead,
         opened: VecDeque::new(),
-        job,
-        loaded,
-        options,
-        stop,
-        inputs: inputs.iter(),
+        n_taken: 0,
         begun: BTreeMap::new(),
         n_begun: 0,
         patience: None,
-        outcome: Outcome::Done,
-        reader_gone: false,
     };
     let ran = loaded.transcriber.run_together(n, &mut together);
     drop(working);
-    if let Err(error) = ran {
-        // With the device all that was under way is lost.
-        let error = anyhow::Error::from(error);
-        let under_way = together.begun.values().filter(|begun| begun.transcript.is_none());
-        let names: Vec<String> = under_way.map(|begun| begun.input.to_string()).collect();
-        messages::error(&error.context(format!("could not transcribe {}", names.join(", "))));
-        return Outcome::SomeFailed;
+    let Together { begun, opened, .. } = together;
+    let under_way = begun.into_values().map(|begun| (begun.number, begun.input));
+    let under_way = under_way.chain(opened.into_iter().map(|opened| (opened.number, opened.input)));
+    let Err(error) = ran else {
+        under_way.for_each(|(number, _)| work.order.pass(number));
+        return true;
+    };
+    // With the device all that was under way is lost.
+    let (numbers, names): (Vec<_>, Vec<_>) =
+        under_way.map(|(number, input)| (number, input.to_string())).unzip();
+    let error = anyhow::Error::from(error).context(format!("could not transcribe {}", names.join(", ")));
+    let mut error = Some(error);
+    for number in numbers {
+        match error.take() {
+            Some(error) => work.order.done(number, || Err(error)),
+            None => work.order.pass(number),
+        }
     }
-    if stop.asked() && !together.reader_gone { Outcome::Interrupted } else { together.outcome }
+    if let Some(error) = error {
+        messages::error(&error);
+    }
+    false
 }
 
-impl<'a> Together<'a, '_> {
-    fn failed(&mut self, error: &anyhow::Error) {
-        messages::error(error);
-        self.outcome = Outcome::SomeFailed;
-    }
-
+impl<'a> Together<'a, '_, '_> {
     /// The next recording, and those after it that are looked through meanwhile.
     fn open_next(&mut self) -> Option<Opened<'a>> {
+        let Work { job, options, stop, row, .. } = self.work;
         let n_ahead = self.ahead.map_or(0, |(_, n)| n);
-        while self.opened.len() <= n_ahead
-            && let Some(&input) = self.inputs.next()
-        {
-            let parts = open(self.job, input, self.loaded, &self.options);
+        while self.opened.len() <= n_ahead {
+            let idle = self.begun.is_empty() && self.opened.is_empty();
+            let next = if idle { row.next() } else { row.next_besides(self.n_taken) };
+            let Some((number, input)) = next else { break };
+            self.n_taken += 1;
+            let parts = open(job, input, self.loaded, options);
             let look = match (&parts, self.ahead) {
                 (Ok((Recording::Again(open), _, journal)), Some((scope, _))) if journal.plan().is_none() => {
-                    let (open, options) = (Arc::clone(open), self.options.clone());
-                    Some(Look::begin(scope, open, options, &self.loaded.transcriber, self.stop))
+                    Some(Look::begin(
+                        scope,
+                        Arc::clone(open),
+                        options.clone(),
+                        &self.loaded.transcriber,
+                        stop,
+                    ))
                 }
                 _ => None,
             };
-            self.opened.push_back(Opened { input, parts, look });
+            self.opened.push_back(Opened { number, input, parts, look });
         }
         self.opened.pop_front()
     }
 
-    /// Starts a recording; `None` if somebody stopped it meanwhile.
-    fn begin(&mut self, opened: Opened<'a>) -> anyhow::Result<Option<Transcription>> {
-        let Opened { input, parts, look } = opened;
-        let (recording, duration, mut journal) = parts?;
-        let mut display = Display::new(self.job.show, duration.unwrap_or(0.0), self.stop);
-        if !self.begun.is_empty() {
-            display.hold();
-        }
-        display.detecting(self.loaded.transcriber.tokenizer().is_multilingual(), &self.options);
-        let options = self.options.clone();
+    /// Starts a recording; `None` if it has come to its end.
+    fn begin(&mut self, opened: Opened<'a>) -> Option<Transcription> {
+        let Opened { number, input, parts, look } = opened;
+        let Work { job, options, stop, order, .. } = self.work;
+        let (recording, duration, mut journal) = match parts {
+            Ok(parts) => parts,
+            Err(error) => {
+                order.done(number, || Err(error));
+                return None;
+            }
+        };
+        let mut display = Display::new(job.show, duration.unwrap_or(0.0), stop);
+        display.hold_until(order.turn(), number);
+        display.detecting(self.loaded.transcriber.tokenizer().is_multilingual(), options);
         let plan = look.map(|look| look.wait(&mut display));
         // From now on something is asked of the GPU.
         if self.n_begun == 0 && self.loaded.is_on_gpu() {
             self.patience = Some(Patience::new(PATIENCE, || messages::note(COMPILING)));
         }
         let start = |plan, display: &mut Display<'_>| {
-            self.loaded.start(recording, options, plan, &mut journal, display)
+            self.loaded.start(recording, options.clone(), plan, &mut journal, display)
         };
         let started = match plan {
             None => start(None, &mut display),
@@ -168,58 +181,45 @@ impl<'a> Together<'a, '_> {
         let run = match started {
             Ok(run) => run,
             Err(error) => {
-                display.finish();
-                let finished = Finished { input, transcript: Err(error), duration, journal };
-                return finished.deliver(self.job, None, self.stop).map(|_| None);
+                Self::deliver(self.work, Begun { number, input, journal, display, duration }, Err(error));
+                return None;
             }
         };
-        self.begun.insert(self.n_begun, Begun { input, journal, display, duration, transcript: None });
+        self.begun.insert(self.n_begun, Begun { number, input, journal, display, duration });
         self.n_begun += 1;
         if run.is_none() {
             self.end(self.n_begun - 1, Ok(Transcript::default()));
         }
-        Ok(run)
+        run
     }
 
-    /// Delivers what has nothing undone before it.
     fn end(&mut self, number: usize, transcript: anyhow::Result<Transcript>) {
-        if let Some(begun) = self.begun.get_mut(&number) {
-            begun.transcript = Some(transcript);
+        if let Some(begun) = self.begun.remove(&number) {
+            Self::deliver(self.work, begun, transcript);
         }
-        while let Some(mut first) = self.begun.first_entry() {
-            let Some(transcript) = first.get_mut().transcript.take() else {
-                first.get_mut().display.release();
-                return;
-            };
-            let Begun { input, journal, mut display, duration, .. } = first.remove();
-            display.release();
-            let (cut_short, duration) = (display.cut_short(), display.duration().or(duration));
-            display.finish();
-            let finished = Finished { input, transcript, duration, journal };
-            match finished.deliver(self.job, cut_short, self.stop) {
-                Ok(Step::ReaderGone) => self.reader_gone = true,
-                Ok(_) => {}
-                Err(error) => self.failed(&error),
-            }
-        }
+    }
+
+    fn deliver(work: Work<'a, '_>, begun: Begun<'a>, transcript: anyhow::Result<Transcript>) {
+        let Begun { number, input, journal, display, duration } = begun;
+        let (job, stop) = (work.job, work.stop);
+        let finished = Finished { input, transcript, duration, journal };
+        work.order.done(number, move || finished.deliver(job, display, stop));
     }
 
     fn flow(&self) -> ControlFlow<()> {
-        match self.reader_gone || self.stop.asked() {
+        match self.work.order.is_reader_gone() || self.work.stop.asked() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
     }
 }
 
-impl Recordings for Together<'_, '_> {
+impl Recordings for Together<'_, '_, '_> {
     fn next(&mut self) -> Option<Transcription> {
         while self.flow().is_continue() {
             let opened = self.open_next()?;
-            match self.begin(opened) {
-                Ok(Some(run)) => return Some(run),
-                Ok(None) => {}
-                Err(error) => self.failed(&error),
+            if let Some(run) = self.begin(opened) {
+                return Some(run);
             }
         }
         None

@@ -124,6 +124,7 @@ fn the_program_writes_a_texts_subtitles_and_names_what_it_can_not_use() {
     refused(&[clip, "text.txt"], b" \n", 1, "is empty: there is nothing to align");
     refused(&[clip, "text.txt"], b"\xff\xfe", 1, "the text `text.txt` is not UTF-8");
     refused(&[clip, "none.txt"], b"", 1, "could not read the text `none.txt`");
+    refused(&["--device", "cuda:0,1", clip, "text.txt"], b"Some words.", 2, "`align` computes on one device");
     refused(&["-", "-"], b"", 2, "both the recording and the text from stdin");
     refused(&[clip, clip, "text.txt"], b"", 2, "`align` takes one recording and its text");
 }

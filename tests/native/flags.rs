@@ -199,6 +199,9 @@ fn what_no_value_of_a_flag_can_be_is_refused_by_name() {
         ("--output_format docx", "--output_format"),
         ("--device mps", "--device"),
         ("--device cuda:x", "--device"),
+        ("--device cuda:0,", "--device"),
+        ("--device cuda:,1", "--device"),
+        ("--device cpu,cuda", "--device"),
         ("--dtype int8", "--dtype"),
         ("--verbose maybe", "--verbose"),
         ("--threads -1", "--threads"),
@@ -258,8 +261,20 @@ fn devices_and_number_formats_are_read() {
     ];
     for (typed, device, precision, threads) in table {
         let job = job(&format!("a.wav {typed}")).unwrap();
-        assert_eq!((job.device, job.precision, job.threads), (device, precision, threads), "{typed}");
+        assert_eq!((job.devices, job.precision, job.threads), (device.into(), precision, threads), "{typed}");
     }
+}
+
+#[test]
+fn several_gpus_are_named_by_their_numbers() {
+    let devices = |typed: &str| job(&format!("a.wav --device {typed}")).unwrap().devices;
+    assert_eq!(devices("cuda:2,0,1").count(), 3);
+    assert_eq!((devices("cuda:2,0").only(), devices("cuda:2").only()), (None, Some(DeviceRequest::Cuda(2))));
+    assert_eq!(devices("cuda:2,0,1").at_most(1), DeviceRequest::Cuda(2).into());
+    let live = cli::parse(["candle-whisper", "live", "--device", "cuda:0,1"].map(Into::into)).unwrap();
+    let Some(cli::Command::Live(args)) = live.command else { panic!("no `live`") };
+    let refused = args.network.only_device("live").unwrap_err();
+    assert!(refused.what.starts_with("`live` computes on one device"), "{}", refused.what);
 }
 
 #[test]

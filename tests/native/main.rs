@@ -19,5 +19,6 @@ mod patience;
 mod program;
 mod resume;
 mod run;
+mod several;
 mod shown;
 mod stream;

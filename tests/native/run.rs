@@ -71,7 +71,7 @@ impl Engine for &Fake<'_> {
 }
 
 /// Seconds in a recording.
-fn duration(recording: Recording) -> Result<f64> {
+pub fn duration(recording: Recording) -> Result<f64> {
     let mut blocks = match recording {
         Recording::Again(open) => open()?,
         Recording::Once(blocks) => blocks,

@@ -6,7 +6,7 @@ use clap::ArgAction;
 
 use super::values::Maybe;
 use super::{BOOL, boolean};
-use crate::device::{DeviceRequest, Precision};
+use crate::device::{DeviceRequest, Devices, Precision};
 use crate::locate::{BUNDLED, Location, locate};
 use crate::options::BadUsage;
 
@@ -26,9 +26,10 @@ pub struct ModelArgs {
     /// unless given
     #[arg(long = "cache_dir", value_name = "FOLDER")]
     pub cache_dir: Option<PathBuf>,
-    /// Where to compute: auto, cpu, cuda or cuda:N
+    /// Where to compute: auto, cpu, cuda or cuda:N; with several GPUs, as cuda:0,1, each has the model and takes the next
+    /// recording
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
-    pub device: DeviceRequest,
+    pub device: Devices,
     /// Number format to compute in; auto is f32 on the CPU and f16 on CUDA. With quantised the large matrices stay
     /// in the blocks of a quantised file, or become Q8_0, and integers are multiplied; with tf32 a GPU multiplies f32
     /// in less than all its bits
@@ -64,6 +65,17 @@ impl ModelArgs {
             return Err(BadUsage::new("`--fp16` and `--dtype` say different things"));
         }
         Ok(meant)
+    }
+
+    /// The device, for what can't be shared between several.
+    ///
+    /// # Errors
+    /// If there are several; `what` says whose.
+    pub fn only_device(&self, what: &str) -> Result<DeviceRequest, BadUsage> {
+        self.device.only().ok_or_else(|| {
+            BadUsage::new(format!("`{what}` computes on one device"))
+                .hint("name one GPU, as in `--device cuda:0`")
+        })
     }
 
     /// Threads to compute with; 0 for one per core.

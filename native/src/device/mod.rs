@@ -47,9 +47,57 @@ impl FromStr for DeviceRequest {
             "cuda" => Some(0),
             _ => typed.strip_prefix("cuda:").and_then(|number| number.parse().ok()),
         };
-        number.map(Self::Cuda).ok_or_else(|| "expected auto, cpu, cuda or cuda:N".into())
+        number.map(Self::Cuda).ok_or_else(|| EXPECTED.into())
     }
 }
+
+/// Devices as asked for: one of [`DeviceRequest`], or several GPUs as `cuda:0,1`, each of which has the model and takes recordings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Devices {
+    first: DeviceRequest,
+    /// Numbers of GPUs besides.
+    others: Vec<usize>,
+}
+
+impl Devices {
+    /// The only one, if there are not several.
+    pub fn only(&self) -> Option<DeviceRequest> {
+        self.others.is_empty().then_some(self.first)
+    }
+
+    /// At most `n` of them, the first ones.
+    pub fn at_most(&self, n: usize) -> Self {
+        let others = self.others.iter().copied().take(n.saturating_sub(1)).collect();
+        Self { first: self.first, others }
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        1 + self.others.len()
+    }
+}
+
+impl From<DeviceRequest> for Devices {
+    fn from(first: DeviceRequest) -> Self {
+        Self { first, others: Vec::new() }
+    }
+}
+
+impl FromStr for Devices {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        let Some((first, others)) = typed.strip_prefix("cuda:").and_then(|numbers| numbers.split_once(','))
+        else {
+            return typed.parse().map(DeviceRequest::into);
+        };
+        let number = |typed: &str| typed.parse().map_err(|_| EXPECTED.to_owned());
+        let others = others.split(',').map(number).collect::<Result<_, _>>()?;
+        Ok(Self { first: DeviceRequest::Cuda(number(first)?), others })
+    }
+}
+
+const EXPECTED: &str = "expected auto, cpu, cuda, cuda:N or, for several GPUs, cuda:N,N";
 
 /// A number format as asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -113,6 +161,46 @@ pub fn choose(
         format!("the GPU has {free_words} free and the model needs {needs} in {name}; computing on the CPU");
     let (dtype, warning) = self::dtype(precision, &Device::Cpu);
     Choice { device: Device::Cpu, dtype, warnings: warning.into_iter().collect(), note: Some(note) }
+}
+
+/// [`choose`] for each of several devices. What can't be used is left out, with a warning; where nothing can, the CPU is chosen.
+pub fn choose_all(
+    devices: &Devices,
+    precision: Precision,
+    needed: impl Fn(Processor, DType) -> u64,
+) -> Vec<Choice> {
+    let (DeviceRequest::Cuda(first), [_, ..]) = (devices.first, devices.others.as_slice()) else {
+        return vec![choose(devices.first, precision, needed)];
+    };
+    let mut choices: Vec<Choice> = Vec::new();
+    let mut missing = Vec::new();
+    let mut numbers = Vec::new();
+    for number in std::iter::once(first).chain(devices.others.iter().copied()) {
+        // One that is named twice computes two networks side by side, on a stream for each.
+        let opened = if numbers.contains(&number) { cuda::open(number) } else { open(number) };
+        numbers.push(number);
+        match opened {
+            Ok(device) => {
+                let (dtype, warning) = dtype(precision, &device);
+                let warnings = warning.into_iter().filter(|_| choices.is_empty()).collect();
+                choices.push(Choice { device, dtype, warnings, note: None });
+            }
+            Err(why) => missing.push(why),
+        }
+    }
+    match choices.first_mut() {
+        Some(first) => {
+            first.warnings.extend(missing.into_iter().map(|why| format!("{why}; the others do its work")))
+        }
+        None => {
+            let (dtype, warning) = dtype(precision, &Device::Cpu);
+            missing.truncate(1);
+            let warnings = missing.into_iter().map(|why| format!("{why}; computing on the CPU"));
+            let warnings = warnings.chain(warning).collect();
+            choices.push(Choice { device: Device::Cpu, dtype, warnings, note: None });
+        }
+    }
+    choices
 }
 
 /// The device asked for, or the CPU and why.

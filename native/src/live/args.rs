@@ -131,7 +131,7 @@ impl LiveJob {
                 inputs,
                 model: args.network.location()?,
                 cache_dir: args.network.cache_dir.clone(),
-                device: args.network.device,
+                devices: args.network.only_device("live")?.into(),
                 precision: args.network.precision()?,
                 threads: args.network.threads(),
                 // What memory is estimated by.
