@@ -92,6 +92,12 @@ impl<'a> Order<'a> {
         self.done(number, || Ok(Step::Next));
     }
 
+    /// Says at once what went wrong, if it was with no recording alone.
+    pub fn failed(&self, error: &anyhow::Error) {
+        messages::error(error);
+        lock(&self.state).failed = true;
+    }
+
     /// Somebody stopped the run before its end.
     pub fn interrupt(&self) {
         lock(&self.state).interrupted = true;

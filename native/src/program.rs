@@ -113,13 +113,11 @@ fn align(job: &Job, text: &Path) -> anyhow::Result<Outcome> {
 }
 
 fn transcribe(job: &Job) -> anyhow::Result<Outcome> {
-    job.warnings.iter().for_each(messages::warning);
     let stop = prepare(job)?;
     run_on_several(job, |most| load_engines(job, most), &stop)
 }
 
 fn work<E: Engine>(job: &Job, load: impl FnOnce() -> anyhow::Result<E>) -> anyhow::Result<Outcome> {
-    job.warnings.iter().for_each(messages::warning);
     let stop = prepare(job)?;
     run(job, load, &stop)
 }
@@ -129,8 +127,9 @@ fn listen(job: &LiveJob) -> anyhow::Result<Outcome> {
     live::run(job, || Ok(load_engine(&job.job)?.transcriber), &stop).map(|()| Outcome::Done)
 }
 
-/// Signals and threads.
+/// Warnings, signals and threads.
 fn prepare(job: &Job) -> anyhow::Result<Stop> {
+    job.warnings.iter().for_each(messages::warning);
     let stop = Stop::default();
     stop.listen().context("could not listen for signals")?;
     // This thread works too: each product would otherwise wait for another thread to wake up.

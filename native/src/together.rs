@@ -117,7 +117,7 @@ fn in_scope<'a>(
         }
     }
     if let Some(error) = error {
-        messages::error(&error);
+        work.order.failed(&error);
     }
     false
 }
