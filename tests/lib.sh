@@ -215,7 +215,9 @@ cuda_check() {
     slow+=(--config "profile.release.package.$package.opt-level=0")
   done
   slow+=(--config 'profile.release.package.candle-whisper-core.opt-level=1')
-  NVCC=$tools/bin/nvcc-check cargo build --release --features candle-whisper/cuda "${slow[@]}"
+  export NVCC=$tools/bin/nvcc-check
+  cargo clippy --release -p candle-whisper --features cuda --lib --bins --examples "${slow[@]}" -- -D warnings
+  cargo build --release --features candle-whisper/cuda "${slow[@]}"
   cp target/release/candle-whisper tests/.cache/candle-whisper-cuda
   for device in auto cuda; do
     LD_LIBRARY_PATH=$CUDA_HOME/stubs-run tests/.cache/candle-whisper-cuda --device "$device" tests/data/jfk.flac \
