@@ -155,8 +155,8 @@ word_error_rates() {
   local pids=() pid model
   for model; do
     case "$model" in
-      base) transcripts tests/.cache/wer/base None --model tests/models/base "${all[@]/#/$root/}" & pids+=($!) ;;
-      tiny.en) transcripts tests/.cache/wer/tiny.en None --model tests/models/tiny.en "${english[@]/#/$root/}" & pids+=($!) ;;
+      base) transcripts tests/.cache/wer/base None --dtype f32 --model tests/models/base "${all[@]/#/$root/}" & pids+=($!) ;;
+      tiny.en) transcripts tests/.cache/wer/tiny.en None --dtype f32 --model tests/models/tiny.en "${english[@]/#/$root/}" & pids+=($!) ;;
       bundled) transcripts tests/.cache/wer/bundled 0.2 "${english[@]/#/$root/}" & pids+=($!) ;;
     esac
   done

@@ -23,7 +23,8 @@ use crate::memory::{Fit, Memory, Needs, compare};
 use crate::messages;
 use crate::options::BadUsage;
 
-/// Which model, and where and in what it is to compute. Made of a name or a folder, it is that model in f32 on the CPU.
+/// Which model, and where and in what it is to compute. Made of a name or a folder, it is that model on the CPU, with small
+/// integers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelRequest {
     /// A name or a folder, as for the command line's `--model`.
@@ -34,7 +35,7 @@ pub struct ModelRequest {
     pub cache_dir: Option<PathBuf>,
     /// Where to compute. `Auto` is the GPU if there is one with room for the model.
     pub device: DeviceRequest,
-    /// In which number format; on the CPU f16 and bf16 become f32.
+    /// In which number format; on the CPU `Auto` is `Quantised`, and f16 and bf16 become f32.
     pub precision: Precision,
 }
 
@@ -70,7 +71,8 @@ impl ModelRequest {
         let devices = device::candidates(self.device).map_err(anyhow::Error::msg)?;
         let place = |device: Device| {
             let dtype = device::dtype(self.precision, &device).0;
-            (device, dtype, self.precision.matrices())
+            let matrices = self.precision.matrices(device::processor(&device));
+            (device, dtype, matrices)
         };
         Ok((location, devices.into_iter().map(place).collect()))
     }
@@ -147,7 +149,7 @@ fn with_room<'p>(folder: &Path, places: &'p [Place]) -> Result<&'p Place> {
 }
 
 fn fit(folder: &Path, (device, dtype, matrices): &Place) -> Result<Fit> {
-    let needs = Needs::of(&load::describe(&ModelFiles::find(folder)?)?, *matrices);
+    let needs = Needs::of(&load::describe(&ModelFiles::find(folder)?)?, |_| *matrices);
     let usage = needs.usage(device::processor(device), *dtype, &TranscribeOptions::default());
     Ok(Memory::of(device).map_or(Fit::Fits, |memory| compare(&needs.dims, &usage, memory)))
 }
@@ -164,7 +166,7 @@ pub fn evict(request: &ModelRequest) -> bool {
     keys.iter().fold(false, |any, key| MODELS.evict(key) | any)
 }
 
-/// [`preload`] by name or folder, on the CPU in f32.
+/// [`preload`] by name or folder, on the CPU, with small integers; [`ModelRequest`] has f32.
 ///
 /// # Errors
 /// As [`preload`].

@@ -68,15 +68,15 @@ pub struct Needs {
 
 impl Needs {
     /// Of a model as its files describe it. They are mapped, so loading holds nothing beside the weights.
-    pub fn of(described: &Described, matrices: Matrices) -> Self {
+    pub fn of(described: &Described, matrices: impl Fn(Processor) -> Matrices) -> Self {
         let Described { checkpoint, dims, alignment_heads } = described;
-        let of = |processor, dtype| PerNumber::of(checkpoint, matrices, processor, dtype);
+        let of = |processor, dtype| PerNumber::of(checkpoint, matrices(processor), processor, dtype);
         Self {
             dims: dims.clone(),
             n_alignment_heads: alignment_heads.len(),
             cpu: of(Processor::Cpu, DType::F32),
             gpu: of(Processor::Gpu, DType::F32),
-            integers: matrices == Matrices::Blocks,
+            integers: matrices(Processor::Cpu) == Matrices::Blocks,
         }
     }
 

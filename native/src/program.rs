@@ -156,8 +156,7 @@ fn load_engines(job: &Job, most: usize) -> anyhow::Result<Vec<Loaded>> {
     let could_not_load = || format!("could not load `{}`", folder.display());
     let files = ModelFiles::find(&folder).with_context(could_not_load)?;
     let described = load::describe(&files).with_context(could_not_load)?;
-    let matrices = job.precision.matrices();
-    let needs = Needs::of(&described, matrices);
+    let needs = Needs::of(&described, |processor| job.precision.matrices(processor));
     let usage = |processor, dtype| needs.usage(processor, dtype, &job.options);
     let needed = |processor, dtype| estimate(&needs.dims, &usage(processor, dtype)).peak();
     let choices = device::choose_all(&devices, job.precision, needed);
@@ -179,6 +178,7 @@ fn load_engines(job: &Job, most: usize) -> anyhow::Result<Vec<Loaded>> {
         let tf32 = if job.precision == Precision::Tf32 && device.is_cuda() { " TF32" } else { "" };
         // One GPU computes what another does.
         let processor = device::processor(&device);
+        let matrices = job.precision.matrices(processor);
         let numbers = format!("{processor:?} {dtype:?} {matrices:?}{tf32}");
         let loaded = load::load_files(&files, &device, Numbers { dtype: Some(dtype), matrices });
         engines.push(Loaded {

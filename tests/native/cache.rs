@@ -128,10 +128,11 @@ fn a_model_is_shared_by_folder_device_and_number_format_until_it_is_evicted() {
     assert!(loaded.iter().all(|other| same(&loaded[0], other)));
     let by_other_words = ModelRequest {
         model: here.path().join(".").to_str().unwrap().into(),
-        precision: Precision::F32,
+        precision: Precision::Quantised,
         ..request.clone()
     };
     assert!(same(&cache::get(&by_other_words).unwrap(), &loaded[0]));
+    assert!(cache::get(&ModelRequest { precision: Precision::F32, ..request.clone() }).is_none());
     assert!(cache::evict(&request) && !cache::evict(&request));
     assert!(!same(&cache::preload(&request).unwrap(), &loaded[0]));
     assert!(cache::evict(&request));

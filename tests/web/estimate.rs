@@ -29,10 +29,11 @@ fn sizes_may_differ_from_a_shape_and_what_is_unknown_is_an_error() {
 
 #[test]
 fn the_size_of_a_file_tells_what_its_numbers_are_kept_as() {
-    let weights = |size: &str| {
-        let request = format!(r#"{{"shape": "tiny", "seconds": 11{size}}}"#);
+    let of = |more: &str| {
+        let request = format!(r#"{{"shape": "tiny", "seconds": 11{more}}}"#);
         of_json(&request).unwrap()["terms"]["weights"].as_u64().unwrap()
     };
+    let weights = |size: &str| of(&format!(r#"{size}, "dtype": "f32""#));
     let (f32, f16) = (weights(r#", "size": 151000000"#), weights(r#", "size": 75500000"#));
     assert_eq!(weights(""), f32);
     // All but the convolutions, norms and positions, some 2 million numbers, become half.
@@ -46,7 +47,8 @@ fn the_size_of_a_file_tells_what_its_numbers_are_kept_as() {
         weights(r#", "size": 75500000, "keep": "q8_0""#)
     );
     assert_eq!(weights(r#", "size": 27000000, "keep": "f16""#), q5);
-    assert_eq!(weights(r#", "dtype": "quantised""#), weights(r#", "size": 151000000, "keep": "q8_0""#));
-    assert_eq!(weights(r#", "size": 27000000, "dtype": "quantised""#), q5);
+    assert_eq!(of(""), weights(r#", "size": 151000000, "keep": "q8_0""#));
+    assert_eq!(of(r#", "dtype": "quantised""#), of(""));
+    assert_eq!(of(r#", "size": 27000000"#), q5);
     assert_eq!(weights(r#", "size": 151000000, "keep": "as sent""#), f32);
 }

@@ -181,8 +181,8 @@
  *   in a page that is not `crossOriginIsolated`, there is one
  * @property {"f16" | "q8_0" | "as sent"} [keep] what float weights that are fetched become while they arrive; `f16` if not given:
  *   safetensors in f32 become half as large. Smaller ones and other formats stay as they are, `q8_0` is for all safetensors
- * @property {"f32" | "quantised"} [dtype] what is multiplied: floats of 32 bits, which is exact and the default, or small integers, which
- *   is faster; they are the file's where it has blocks of them, and 8 bits made of its floats where not
+ * @property {"f32" | "quantised"} [dtype] what is multiplied: small integers, the default, which is faster; they are the file's where it
+ *   has blocks of them, and 8 bits made of its floats where not; or floats of 32 bits, which is exact
  * @property {boolean} [cache] keep what is fetched for the next visit; true if not given
  */
 

@@ -76,7 +76,7 @@ const OPERATIONS = {
       checkMemory(await dimsOf(files.config), weights.size);
       whisper?.free();
       hasVad = false;
-      whisper = new Whisper(config, generation, tokenizer, dtype ?? "f32", weights.size, weights.read);
+      whisper = new Whisper(config, generation, tokenizer, dtype ?? "quantised", weights.size, weights.read);
       // The guards ask it where they doubt. Without its weights they ask nobody; who needs them will be told.
       await listen().catch(() => {});
       return whisper.info();

@@ -50,7 +50,7 @@ pub fn of_json(request: &str) -> Result<Value> {
     let options = request.options.map_or_else(String::new, |options| options.to_string());
     let options = crate::options::parse(&options)?;
     let n_heads = alignment_heads(&dims, None)?.len();
-    let matrices = request.dtype.as_deref().map_or(Ok(Matrices::Floats), crate::model::matrices)?;
+    let matrices = request.dtype.as_deref().map_or(Ok(Matrices::Blocks), crate::model::matrices)?;
     let usage = Usage {
         integers: matrices == Matrices::Blocks,
         matrices: per_number(request.size, request.keep.as_deref(), matrices, &dims),

@@ -18,7 +18,7 @@ class Engine extends EventTarget {
   /** @type {any} a name, or the files of a model: what `get` gives from now on */
   model = null;
   /** What its products are of, as the library's `dtype` has it. @type {"f32" | "quantised"} */
-  dtype = "f32";
+  dtype = "quantised";
   /** @type {{model: any, dtype: string} | null} what is loaded, or being loaded */
   #held = null;
   /** @type {Promise<any> | null} */

@@ -5,7 +5,7 @@ const KEY = "candle-whisper";
 const DEFAULTS = {
   model: "tiny.en",
   /** whether small integers are multiplied, and not floats */
-  quantised: false,
+  quantised: true,
   language: "",
   task: "transcribe",
   word_timestamps: true,

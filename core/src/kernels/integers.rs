@@ -172,7 +172,8 @@ unsafe fn piece_in<S: Simd>(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out
                         9 => tile::<9, S>(job.x, row, panel, out, end),
                         10 => tile::<10, S>(job.x, row, panel, out, end),
                         11 => tile::<11, S>(job.x, row, panel, out, end),
-                        _ => tile::<12, S>(job.x, row, panel, out, end),
+                        12 => tile::<12, S>(job.x, row, panel, out, end),
+                        _ => {}
                     }
                 }
             }
@@ -250,8 +251,7 @@ unsafe fn tile<const M: usize, S: Simd>(
             let w = S::pairs_of_i8(w);
             for (sum, row) in sums.iter_mut().zip(rows) {
                 // SAFETY: a row is as long as the panel; any place will do for pairs of this type.
-                let x = unsafe { std::slice::from_raw_parts(row.add(b * pairs + p * S::PAIRS), S::PAIRS) };
-                *sum = S::add_products(*sum, x, w);
+                *sum = unsafe { S::add_products(*sum, row, b * pairs + p * S::PAIRS, w) };
             }
         }
         let scales = S::load(scales);

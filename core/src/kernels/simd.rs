@@ -42,8 +42,11 @@ pub(super) trait Simd: Copy {
     fn no_sums() -> Self::Sums;
     /// From so many pairs of steps.
     fn pairs_of_i8(from: &[[i8; PAIRED]]) -> Self::Pairs;
-    /// Adds to each sum `x[0] · w[0] + x[1] · w[1]` of each of its pairs; there are as many of `x`.
-    fn add_products(sums: Self::Sums, x: &[[i16; 2]], w: Self::Pairs) -> Self::Sums;
+    /// Adds to each sum `x[0] · w[0] + x[1] · w[1]` of each of its pairs. Those of x are in `row` from pair `at` on.
+    ///
+    /// # Safety
+    /// The row must have so many.
+    unsafe fn add_products(sums: Self::Sums, row: *const [i16; 2], at: usize, w: Self::Pairs) -> Self::Sums;
     fn of_sums(sums: Self::Sums) -> Self::V;
 
     /// The sum of all, in the same order everywhere.
@@ -171,7 +174,9 @@ impl Simd for Plain {
     }
 
     #[inline(always)]
-    fn add_products(sums: Self::Sums, x: &[[i16; 2]], w: Self::Pairs) -> Self::Sums {
+    unsafe fn add_products(sums: Self::Sums, row: *const [i16; 2], at: usize, w: Self::Pairs) -> Self::Sums {
+        // SAFETY: by this function's contract.
+        let x = [unsafe { row.add(at).read() }];
         let product = |i: usize, j: usize| i32::from(x[0][i]) * i32::from(w[2 * j + i]);
         std::array::from_fn(|j| sums[j] + product(0, j) + product(1, j))
     }

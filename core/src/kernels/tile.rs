@@ -45,7 +45,8 @@ pub(super) unsafe fn tiles<S: Simd>(x: Rows<'_>, m: usize, panel: &[[f32; WIDTH]
                 9 => tile::<9, S, _>(x, panel, out, end),
                 10 => tile::<10, S, _>(x, panel, out, end),
                 11 => tile::<11, S, _>(x, panel, out, end),
-                _ => tile::<12, S, _>(x, panel, out, end),
+                12 => tile::<12, S, _>(x, panel, out, end),
+                _ => {}
             }
         }
     }

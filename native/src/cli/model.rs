@@ -30,9 +30,9 @@ pub struct ModelArgs {
     /// recording
     #[arg(long, default_value = "auto", value_name = "DEVICE")]
     pub device: Devices,
-    /// Number format to compute in; auto is f32 on the CPU and f16 on CUDA. With quantised the large matrices stay
-    /// in the blocks of a quantised file, or become Q8_0, and integers are multiplied; with tf32 a GPU multiplies f32
-    /// in less than all its bits
+    /// Number format to compute in; auto is quantised on the CPU and f16 on CUDA. With quantised the large matrices
+    /// stay in the blocks of a quantised file, or become Q8_0, and integers are multiplied; f32 is exact; with tf32 a GPU
+    /// multiplies f32 in less than all its bits
     #[arg(long, default_value = "auto")]
     pub dtype: Precision,
     /// True is --dtype f16, False is --dtype f32; on the CPU f16 becomes f32

@@ -19,7 +19,7 @@ test("Chromium says what the reference says on DEV", async (t) => {
   const page = await browser.open(site.url);
   await page.evaluate(async (model) => {
     const { CandleWhisper } = await import("./pkg/candle-whisper.js");
-    globalThis.whisper = await CandleWhisper.load({ model, cache: false });
+    globalThis.whisper = await CandleWhisper.load({ model, cache: false, dtype: "f32" });
   }, model((path) => `/${path}`));
   for (const { id, text, tokens } of expected) {
     const said = await page.evaluate(async (url) => {

@@ -56,12 +56,12 @@ test("any number of threads says the same", async () => {
   await assert.rejects(CandleWhisper.load({ models: at("native/models/"), threads: 0 }), { code: "bad-option" });
 });
 
-test("integers are multiplied as natively, where they are asked for", async () => {
-  const other = await CandleWhisper.load({ models: at("native/models/"), dtype: "quantised" });
+test("floats are multiplied as natively, where they are asked for", async () => {
+  const other = await CandleWhisper.load({ models: at("native/models/"), dtype: "f32" });
   const said = [];
   for await (const event of other.transcribe(jfk, greedy)) if (event.type === "done") said.push(event.transcript);
   other.dispose();
-  const expected = JSON.parse(native("-f", "json", "--dtype", "quantised"));
+  const expected = JSON.parse(native("-f", "json", "--dtype", "f32"));
   assert.deepEqual(said[0].segments.map((s) => s.tokens), expected.segments.map((s) => s.tokens));
   await assert.rejects(CandleWhisper.load({ models: at("native/models/"), dtype: "f16" }), { code: "bad-option" });
 });
@@ -232,9 +232,10 @@ test("leaving the loop stops it; two at once take turns", async () => {
 });
 
 test("memory is estimated before loading, by name or by sizes", async () => {
-  const base = await CandleWhisper.estimate({ model: "base", seconds: 11 });
-  assert.ok(base.bytes > 2e8 && base.bytes < 3e8);
-  const sent = await CandleWhisper.estimate({ model: "base", seconds: 11, keep: "as sent" });
+  const small = await CandleWhisper.estimate({ model: "base", seconds: 11 });
+  const base = await CandleWhisper.estimate({ model: "base", seconds: 11, dtype: "f32" });
+  assert.ok(base.bytes > 2e8 && base.bytes < 3e8 && small.bytes < 0.75 * base.bytes);
+  const sent = await CandleWhisper.estimate({ model: "base", seconds: 11, keep: "as sent", dtype: "f32" });
   assert.ok(sent.bytes > 3e8 && sent.bytes < 5e8);
   const config = JSON.parse(readFileSync(at("native/models/tiny.en/config.json"), "utf8"));
   assert.ok((await CandleWhisper.estimate({ dims: config })).bytes < base.bytes);

@@ -102,25 +102,25 @@ test("several_windows_at_once_are_asked_for_and_not_together_with_parts", async 
 });
 
 test("small_integers_are_a_new_engine_and_are_remembered", async () => {
-  assert.deepEqual(await calls("load"), [["load", "tiny.en", "f32"]]);
-  await page.getByLabel("Faster, with small integers").check();
+  assert.deepEqual(await calls("load"), [["load", "tiny.en", "quantised"]]);
+  await page.getByLabel("Faster, with small integers").uncheck();
   await page.waitForFunction(() => globalThis.fakeCalls.length === 2);
   await page.locator("#engine[data-state=ready]").waitFor();
   await put(page, "long slow.flac");
   await page.locator(".live", { hasText: "And so" }).waitFor();
   // What is under way keeps its engine; the next recording has the other.
-  await page.getByLabel("Faster, with small integers").uncheck();
+  await page.getByLabel("Faster, with small integers").check();
   await page.waitForTimeout(50);
   assert.equal((await calls("load")).length, 2);
   await page.locator(".working button").click();
   await put(page, "next.flac");
   await reach(page, "next", "done");
-  assert.deepEqual((await calls("load")).map(([, , dtype]) => dtype), ["f32", "quantised", "f32"]);
-  await page.getByLabel("Faster, with small integers").check();
+  assert.deepEqual((await calls("load")).map(([, , dtype]) => dtype), ["quantised", "f32", "quantised"]);
+  await page.getByLabel("Faster, with small integers").uncheck();
   await page.reload();
   await page.locator("#engine[data-state=ready]").waitFor();
-  assert.ok(await page.getByLabel("Faster, with small integers").isChecked());
-  assert.deepEqual(await calls("load"), [["load", "tiny.en", "quantised"]]);
+  assert.ok(!(await page.getByLabel("Faster, with small integers").isChecked()));
+  assert.deepEqual(await calls("load"), [["load", "tiny.en", "f32"]]);
 });
 
 test("the_theme_goes_round_and_is_remembered", async () => {

@@ -121,9 +121,10 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     }
 
     #[inline(always)]
-    fn add_products(sums: Self::Sums, x: &[[i16; 2]], w: Self::Pairs) -> Self::Sums {
-        // SAFETY: above.
+    unsafe fn add_products(sums: Self::Sums, row: *const [i16; 2], at: usize, w: Self::Pairs) -> Self::Sums {
+        // SAFETY: above, and this function's contract.
         unsafe {
+            let x = std::slice::from_raw_parts(row.add(at), Self::PAIRS);
             if DOT {
                 // x = 256 · upper + lower, both from -128 to 127: rows are rounded to no more than 32639.
                 let four = vld1_s16([x[0][0], x[0][1], x[1][0], x[1][1]].as_ptr());

@@ -103,8 +103,9 @@ impl Simd for Simd128 {
     }
 
     #[inline(always)]
-    fn add_products(sums: Self::Sums, x: &[[i16; 2]], w: Self::Pairs) -> Self::Sums {
-        let x = i32x4_splat(joined(x[0]));
+    unsafe fn add_products(sums: Self::Sums, row: *const [i16; 2], at: usize, w: Self::Pairs) -> Self::Sums {
+        // SAFETY: by this function's contract.
+        let x = i32x4_splat(joined(unsafe { row.add(at).read() }));
         [0, 1, 2, 3].map(|i| i32x4_add(sums[i], i32x4_dot_i16x8(x, w[i])))
     }
 

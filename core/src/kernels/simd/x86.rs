@@ -107,15 +107,9 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn add_products(sums: Self::Sums, x: &[[i16; 2]], w: Self::Pairs) -> Self::Sums {
-        // SAFETY: above.
-        unsafe {
-            let x = _mm256_set1_epi32(joined(x[0]));
-            [
-                _mm256_add_epi32(sums[0], _mm256_madd_epi16(x, w[0])),
-                _mm256_add_epi32(sums[1], _mm256_madd_epi16(x, w[1])),
-            ]
-        }
+    unsafe fn add_products(sums: Self::Sums, row: *const [i16; 2], at: usize, w: Self::Pairs) -> Self::Sums {
+        // SAFETY: above, and this function's contract.
+        unsafe { add_both_pairs(sums, row, at, w) }
     }
 
     #[inline(always)]
@@ -134,6 +128,47 @@ impl Simd for Avx2 {
             _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
         }
     }
+}
+
+/// `sums + x · w`, by `_mm256_madd_epi16`. The sums of six rows, a panel's pairs and these two take all sixteen registers; the
+/// compiler would read the rows ahead and keep some sums in memory, for which every step waits.
+///
+/// # Safety
+/// The row must have a pair `at`.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn add_both_pairs(
+    [mut low, mut high]: [__m256i; 2],
+    row: *const [i16; 2],
+    at: usize,
+    w: [__m256i; 2],
+) -> [__m256i; 2] {
+    if cfg!(miri) {
+        // SAFETY: by this function's contract.
+        let x = _mm256_set1_epi32(joined(unsafe { row.add(at).read() }));
+        let sums = [low, high];
+        return [0, 1].map(|i| _mm256_add_epi32(sums[i], _mm256_madd_epi16(x, w[i])));
+    }
+    // SAFETY: it changes registers of its own, and reads what it may.
+    unsafe {
+        asm!(
+            "vpbroadcastd {x}, dword ptr [{row} + 4 * {at}]",
+            "vpmaddwd {products}, {x}, {w_low}",
+            "vpaddd {low}, {low}, {products}",
+            "vpmaddwd {x}, {x}, {w_high}",
+            "vpaddd {high}, {high}, {x}",
+            row = in(reg) row,
+            at = in(reg) at,
+            x = out(ymm_reg) _,
+            products = out(ymm_reg) _,
+            low = inout(ymm_reg) low,
+            high = inout(ymm_reg) high,
+            w_low = in(ymm_reg) w[0],
+            w_high = in(ymm_reg) w[1],
+            options(pure, readonly, nostack, preserves_flags)
+        );
+    }
+    [low, high]
 }
 
 /// The same with AVX-512; with `VNNI`, products of integers are added up by the instruction that makes them.
@@ -218,10 +253,10 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     }
 
     #[inline(always)]
-    fn add_products(sums: Self::Sums, x: &[[i16; 2]], w: Self::Pairs) -> Self::Sums {
-        // SAFETY: above.
+    unsafe fn add_products(sums: Self::Sums, row: *const [i16; 2], at: usize, w: Self::Pairs) -> Self::Sums {
+        // SAFETY: above, and this function's contract.
         unsafe {
-            let x = _mm512_set1_epi32(joined(x[0]));
+            let x = _mm512_set1_epi32(joined(row.add(at).read()));
             if VNNI { add_pairs(sums, x, w) } else { _mm512_add_epi32(sums, _mm512_madd_epi16(x, w)) }
         }
     }
