@@ -2,15 +2,19 @@
 //! candle's operations, with random weights of a model's sizes, and what an encoded window and a decoded token take.
 //!
 //! `-- check SHAPE…` compares, `-- time SHAPE…` measures, medians with the middle half, `-- once SHAPE…` is for a profiler.
+//! `-- logits FOLDER…` writes the logits of a model and an input that `gpu_logits.py` made, which calls it.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_whisper::device::{self, GpuWhisper};
+use candle_whisper::load::{self, ModelFiles};
 use candle_whisper_core::audio::N_FRAMES;
 use candle_whisper_core::decoding::choice::{Question, Rules};
 use candle_whisper_core::dims::ModelDimensions;
@@ -21,8 +25,14 @@ use candle_whisper_core::weights::Weights;
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let gpu = device::open(0).map_err(anyhow::Error::msg)?;
-    let Some((mode, shapes)) = args.split_first() else { bail!("usage: gpu check|time|once SHAPE…") };
+    let Some((mode, shapes)) = args.split_first() else {
+        bail!("usage: gpu check|time|once SHAPE…, gpu logits FOLDER…")
+    };
     for shape in shapes {
+        if mode == "logits" {
+            logits(Path::new(shape), &gpu)?;
+            continue;
+        }
         let dims = dims_of(shape).context("unknown shape")?;
         match mode.as_str() {
             "check" => check(shape, &dims, &gpu)?,
@@ -223,6 +233,13 @@ fn time(shape: &str, dims: &ModelDimensions, gpu: &Device) -> Result<()> {
             gpu.synchronize()?;
             encode.push(start.elapsed().as_secs_f64());
         }
+        let mut alone = Vec::new();
+        for _ in 0..encode.len() {
+            let start = Instant::now();
+            drop(model.features(&mel)?);
+            gpu.synchronize()?;
+            alone.push(start.elapsed().as_secs_f64());
+        }
         let xa = model.encode(&mel)?;
         let mut cache = model.new_cache(n_audio, 228)?;
         let tokens = |n: usize| Tensor::full(1000u32, (n_audio, n), &Device::Cpu);
@@ -245,10 +262,47 @@ fn time(shape: &str, dims: &ModelDimensions, gpu: &Device) -> Result<()> {
             steps.push(start.elapsed().as_secs_f64());
         }
         println!(
-            "{shape}, {n_audio} windows: encoder {} ms; step and logits {together:.3} ms, each waited for {} ms",
+            "{shape}, {n_audio} windows: encoder {} ms, with keys and values of the audio {} ms; step and logits {together:.3} ms, each waited for {} ms",
+            spread(alone),
             spread(encode),
             spread(steps)
         );
+    }
+    Ok(())
+}
+
+/// FOLDER has a model, `mel.f32` (n_audio, n_mels, frames) and `tokens.u32` (n_audio, n), little-endian; `logits.DTYPE` becomes
+/// (n_audio, n, n_vocab), in f32. The first half of the tokens is the prompt, the others are given one by one.
+fn logits(folder: &Path, gpu: &Device) -> Result<()> {
+    let load::Described { checkpoint, dims, .. } = load::describe(&ModelFiles::find(folder)?)?;
+    let checkpoint = Arc::new(checkpoint);
+    let words = |name: &str| -> Result<Vec<[u8; 4]>> {
+        Ok(std::fs::read(folder.join(name))?.as_chunks::<4>().0.to_vec())
+    };
+    let mel: Vec<f32> = words("mel.f32")?.into_iter().map(f32::from_le_bytes).collect();
+    let tokens: Vec<u32> = words("tokens.u32")?.into_iter().map(u32::from_le_bytes).collect();
+    let n_audio = mel.len() / (dims.n_mels * N_FRAMES);
+    let mel = Tensor::from_vec(mel, (n_audio, dims.n_mels, N_FRAMES), gpu)?;
+    let n = tokens.len() / n_audio;
+    let tokens = Tensor::from_vec(tokens, (n_audio, n), &Device::Cpu)?;
+    for dtype in [DType::F32, DType::F16, DType::BF16] {
+        let weights = Weights::from_checkpoint(checkpoint.clone(), dtype, gpu);
+        let model = device::network(dims.clone(), Vec::new(), &weights)?;
+        let xa = model.encode(&mel)?;
+        let mut cache = model.new_cache(n_audio, n)?;
+        let mut hidden = vec![model.decode(&tokens.narrow(1, 0, n / 2)?, &xa, &mut cache)?];
+        for i in n / 2..n {
+            hidden.push(model.decode(&tokens.narrow(1, i, 1)?, &xa, &mut cache)?);
+        }
+        let hidden = Tensor::cat(&hidden, 1)?.flatten_to(1)?;
+        let bytes: Vec<u8> = model
+            .project(&hidden)?
+            .flatten_all()?
+            .to_vec1::<f32>()?
+            .into_iter()
+            .flat_map(f32::to_le_bytes)
+            .collect();
+        std::fs::write(folder.join(format!("logits.{}", dtype.as_str())), bytes)?;
     }
     Ok(())
 }

@@ -25,8 +25,9 @@ const { values: given } = parseArgs({ options: {
 const file = (name) => ({ config: `${name}/config.json`, generation_config: `${name}/generation_config.json`, tokenizer: `${name}/tokenizer.json` });
 const PROGRAMS = [
   { name: "candle-whisper, f16 weights", program: "ours", argument: { ...file("/models/tiny.en"), weights: "/models/tiny.en/model.safetensors" } },
+  { name: "candle-whisper, f16 weights, f32", program: "ours", argument: { ...file("/models/tiny.en"), weights: "/models/tiny.en/model.safetensors", dtype: "f32" } },
   { name: "candle-whisper, bundled", program: "ours", argument: { ...file("/bundled/tiny.en"), weights: "/bundled/tiny.en/model.gguf" } },
-  { name: "candle-whisper, quantised", program: "ours", argument: { ...file("/bundled/tiny.en"), weights: "/bundled/tiny.en/model.gguf", dtype: "quantised" } },
+  { name: "candle-whisper, bundled, f32", program: "ours", argument: { ...file("/bundled/tiny.en"), weights: "/bundled/tiny.en/model.gguf", dtype: "f32" } },
   { name: "transformers.js fp32", program: "transformers", argument: "fp32" },
   { name: "transformers.js q8", program: "transformers", argument: "q8" },
   { name: "whisper.cpp f16", program: "whispercpp", argument: "/ggml/ggml-tiny.en-f16.bin" },

@@ -1,8 +1,10 @@
 //! Whisper on a GPU in 16 bits. The loop of decoding, its rules and everything else are those of the core: only the network
 //! is computed in another way.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use candle_core::cuda_backend::cudarc::cublas::CudaBlas;
+use candle_core::cuda_backend::cudarc::driver::CudaStream;
 use candle_core::{CudaDevice, DType, Device, Result as CandleResult, Tensor, bail};
 use candle_whisper_core::attention::CrossKeyValue;
 use candle_whisper_core::decoding::choice::{Chosen, Question};
@@ -81,6 +83,35 @@ impl GpuWhisper {
             state,
             suppressed: Mutex::default(),
         })
+    }
+
+    /// The encoder alone, without the decoder's keys and values of what it heard.
+    /// mel: (n_audio, n_mels, frames) -> (n_audio, ⌈frames / 2⌉, n_state)
+    ///
+    /// # Errors
+    /// If the shapes do not fit or the device fails.
+    pub fn features(&self, mel: &Tensor) -> Result<Tensor> {
+        let mel = mel.to_device(&self.device)?.to_dtype(self.dtype)?.contiguous()?;
+        let (_, n_mels, frames) = mel.dims3()?;
+        let n_ctx = frames.div_ceil(2);
+        if n_mels != self.dims.n_mels || n_ctx > self.dims.n_audio_ctx {
+            let (most, mels) = (self.dims.n_audio_ctx, self.dims.n_mels);
+            let wrong = format!("the encoder has {most} positions of {mels} mels, not {n_ctx} of {n_mels}");
+            return Err(Error::Config(wrong));
+        }
+        Ok(self.encoder(&self.gpu.cuda_stream(), &self.gpu.cublas_handle()).forward(&mel)?)
+    }
+
+    fn encoder<'a>(&'a self, stream: &'a Arc<CudaStream>, blas: &'a CudaBlas) -> Encoder<'a> {
+        Encoder {
+            kernels: &self.kernels,
+            stream,
+            blas,
+            network: &self.network,
+            dtype: self.dtype,
+            device: &self.device,
+            n_head: self.dims.n_audio_head,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -173,26 +204,10 @@ impl Model for GpuWhisper {
     }
 
     fn encode(&self, mel: &Tensor) -> Result<AudioFeatures> {
-        let mel = mel.to_device(&self.device)?.to_dtype(self.dtype)?.contiguous()?;
-        let (n_audio, n_mels, frames) = mel.dims3()?;
-        let n_ctx = frames.div_ceil(2);
-        if n_mels != self.dims.n_mels || n_ctx > self.dims.n_audio_ctx {
-            let (most, mels) = (self.dims.n_audio_ctx, self.dims.n_mels);
-            let wrong = format!("the encoder has {most} positions of {mels} mels, not {n_ctx} of {n_mels}");
-            return Err(Error::Config(wrong));
-        }
-        let stream = self.gpu.cuda_stream();
-        let blas = self.gpu.cublas_handle();
-        let encoder = Encoder {
-            kernels: &self.kernels,
-            stream: &stream,
-            blas: &blas,
-            network: &self.network,
-            dtype: self.dtype,
-            device: &self.device,
-            n_head: self.dims.n_audio_head,
-        };
-        let xa = encoder.forward(&mel)?;
+        let xa = self.features(mel)?;
+        let (n_audio, n_ctx, _) = xa.dims3()?;
+        let (stream, blas) = (self.gpu.cuda_stream(), self.gpu.cublas_handle());
+        let encoder = self.encoder(&stream, &blas);
         let mut layers = Vec::with_capacity(self.network.decoder.len());
         for cross in self.network.decoder.iter().filter_map(|block| block.cross.as_ref()) {
             let shape = (n_audio, n_ctx, self.dims.n_state);
