@@ -20,10 +20,9 @@ mod options;
 mod written;
 
 pub use event::{Latency, LiveEvent};
-pub use options::LiveOptions;
-
 use hypothesis::{Hypothesis, Scene, Spoken};
 use listen::{Heard, Listener};
+pub use options::LiveOptions;
 use written::Written;
 
 /// Samples that may wait to be heard, older ones are dropped; seconds that wait from which on it is said.
@@ -344,6 +343,7 @@ impl Live {
         };
         self.tentative = words.split_off(sure);
         if !words.is_empty() {
+            self.written.follow(&mut words);
             let time = self.time();
             self.newest += words.len();
             self.latencies.extend(words.iter().map(|spoken| time - spoken.word.end));

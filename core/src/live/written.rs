@@ -56,6 +56,17 @@ impl Written {
         self.end
     }
 
+    /// Lets words begin where the ones before end: a decoding may find a word a little before the end of one that an earlier
+    /// decoding confirmed.
+    pub(super) fn follow(&self, words: &mut [Spoken]) {
+        let mut before = self.end;
+        for Spoken { word, .. } in words {
+            word.start = word.start.max(before);
+            word.end = word.end.max(word.start);
+            before = word.end;
+        }
+    }
+
     /// Tokens of the confirmed words of the window.
     pub(super) fn prefix(&self) -> Vec<u32> {
         self.inside.iter().flat_map(|spoken| &spoken.tokens).copied().collect()
