@@ -69,6 +69,7 @@ macro_rules! vectorised {
 mod attention;
 mod blocks;
 mod convolution;
+mod dots;
 mod integers;
 mod level;
 mod math;
@@ -83,6 +84,7 @@ mod tile;
 pub use attention::{IntegerHeads, attention, attention_to_integers};
 pub(crate) use attention::{Seen, attention_of};
 pub use convolution::Convolution;
+pub(crate) use dots::Dots;
 pub use level::{Level, level, limit};
 pub use math::{log_sum_exp, max};
 pub use pack::{Kept, Part, Products, Written};

@@ -7,6 +7,7 @@
 mod aac;
 mod caf;
 mod codec;
+mod crew;
 mod mkv;
 mod mp4;
 mod open;
@@ -16,9 +17,11 @@ mod sniff;
 mod source;
 mod wav;
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use symphonia::core::codecs::CodecParameters;
 use symphonia::core::errors::Error as Fault;
 use symphonia::core::formats::FormatReader;
 use symphonia::core::packet::Packet;
@@ -27,7 +30,8 @@ use symphonia::core::units::Duration;
 use crate::audio::{Converter, Pcm, Waveform};
 use crate::error::{Error, Result};
 use crate::recording::Blocks;
-use codec::{Codec, Container};
+use codec::{Codec, Container, Decoded};
+use crew::{Crew, Outcome};
 use open::Opened;
 use passing::Passing;
 
@@ -63,6 +67,11 @@ pub struct MediaReader {
     converter: Converter,
     trim: Trim,
     container: Container,
+    /// If several threads may decode, and somebody waits for no packet.
+    crew: Option<Crew>,
+    read: Packets,
+    /// What packets held that are decoded already.
+    decoded: VecDeque<Outcome>,
     duration: Option<f64>,
     block: Vec<f32>,
     /// The first packet that failed, in words.
@@ -72,6 +81,29 @@ pub struct MediaReader {
     /// What the track's last packet has too much, and the packet after the current one, where that matters.
     padding: u64,
     following: Option<Packet>,
+}
+
+/// The track's packets that were read and not decoded yet.
+#[derive(Default)]
+struct Packets {
+    waiting: Vec<Packet>,
+    /// What comes after them, if not more.
+    then: Option<Then>,
+    /// Nothing comes after that.
+    is_over: bool,
+    /// Faults in a row, and packets without a byte.
+    faults: usize,
+    empty: usize,
+}
+
+/// What follows a packet that is no other.
+enum Then {
+    /// The container is at fault, in words.
+    Fault(String),
+    /// Another track, in place of this one.
+    Reset,
+    End,
+    Error(Error),
 }
 
 impl MediaReader {
@@ -84,7 +116,7 @@ impl MediaReader {
     where
         S: Read + Seek + Send + 'static,
     {
-        Self::of(guarded(|| open::open(source, hint, true))??)
+        Ok(Self::of(guarded(|| open::open(source, hint, true))??).with_crew())
     }
 
     /// As [`MediaReader::open`] of what can only be read once from its start to its end, such as a pipe. Samples come while it
@@ -97,10 +129,10 @@ impl MediaReader {
     where
         R: Read + Send + 'static,
     {
-        Self::of(guarded(|| open::open(Passing::new(source), hint, false))??)
+        Ok(Self::of(guarded(|| open::open(Passing::new(source), hint, false))??))
     }
 
-    fn of(opened: Opened) -> Result<Self> {
+    fn of(opened: Opened) -> Self {
         let Opened { format, track, codec, edit, container, ends } = opened;
         let claimed = track.duration.zip(track.time_base).and_then(|(duration, base)| {
             let time = base.calc_duration(duration)?;
@@ -112,13 +144,16 @@ impl MediaReader {
         };
         // Of Opus, whose packets are trimmed here.
         let padding = if codec.ignores_trim() { ends.of(track.id, opus::SAMPLE_RATE) } else { 0 };
-        Ok(Self {
+        Self {
             format,
             track_id: track.id,
             codec,
             converter: Converter::new(),
             trim,
             container,
+            crew: None,
+            read: Packets::default(),
+            decoded: VecDeque::new(),
             duration: edit.and_then(|edit| edit.duration).or(claimed),
             block: Vec::new(),
             complaint: None,
@@ -126,7 +161,18 @@ impl MediaReader {
             at_end: false,
             padding,
             following: None,
-        })
+        }
+    }
+
+    fn with_crew(mut self) -> Self {
+        let tracks = self.format.tracks().iter();
+        let params =
+            tracks.filter(|track| track.id == self.track_id).find_map(|track| match &track.codec_params {
+                Some(CodecParameters::Audio(params)) => Some(params),
+                _ => None,
+            });
+        self.crew = params.and_then(|params| Crew::of(&self.codec, params, self.container));
+        self
     }
 
     /// What the container claims in seconds: a hint for a progress bar, wrong in broken files.
@@ -142,35 +188,53 @@ impl MediaReader {
     pub fn next_block(&mut self) -> Result<Option<&[f32]>> {
         self.block.clear();
         while self.block.is_empty() && !self.at_end {
-            match self.trimmed_packet()? {
-                Some(packet) => self.take(&packet)?,
-                None => {
-                    self.at_end = true;
-                    self.converter.finish(&mut self.block);
-                    if let Some(complaint) = self.complaint.take().filter(|_| !self.any_decoded) {
-                        return Err(Error::Audio(format!(
-                            "no audio could be decoded, the file is broken ({complaint})"
-                        )));
-                    }
+            if self.decoded.is_empty() {
+                self.decode_several();
+            }
+            if let Some(outcome) = self.decoded.pop_front() {
+                self.take(outcome?, 0)?;
+            } else if let Some(packet) = self.trimmed_packet()? {
+                let outcome = guarded(|| self.codec.decode(&packet))?;
+                let after = match self.codec.ignores_trim() {
+                    true => usize::try_from(packet.trim_end.get()).unwrap_or(usize::MAX),
+                    false => 0,
+                };
+                self.take(outcome, after)?;
+            } else {
+                self.at_end = true;
+                self.converter.finish(&mut self.block);
+                if let Some(complaint) = self.complaint.take().filter(|_| !self.any_decoded) {
+                    return Err(Error::Audio(format!(
+                        "no audio could be decoded, the file is broken ({complaint})"
+                    )));
                 }
             }
         }
         Ok(Some(&self.block[..]).filter(|block| !block.is_empty()))
     }
 
-    fn take(&mut self, packet: &Packet) -> Result<()> {
-        if let Err(complaint) = guarded(|| self.codec.decode(packet))? {
-            self.complaint.get_or_insert(complaint);
-            return Ok(());
+    /// Has several threads decode packets, if they may and there are some.
+    fn decode_several(&mut self) {
+        if let Some(crew) = &mut self.crew {
+            self.read.fill(&mut *self.format, self.track_id, crew.n_packets());
+            self.decoded = crew.decode(&mut self.codec, &self.read.waiting);
+            self.read.waiting.clear();
         }
+    }
+
+    /// What a packet held; `after` of the samples at its end are none of the recording's.
+    fn take(&mut self, outcome: Result<Decoded, String>, after: usize) -> Result<()> {
+        let decoded = match outcome {
+            Ok(decoded) => decoded,
+            Err(complaint) => {
+                self.complaint.get_or_insert(complaint);
+                return Ok(());
+            }
+        };
         self.any_decoded = true;
-        let Pcm { interleaved, layout, sample_rate, rounding } = self.codec.pcm();
+        let Pcm { interleaved, layout, sample_rate, rounding } = decoded.pcm();
         let channels = layout.channels().max(1);
         let n_frames = interleaved.len() / channels;
-        let after = match self.codec.ignores_trim() {
-            true => usize::try_from(packet.trim_end.get()).unwrap_or(usize::MAX),
-            false => 0,
-        };
         let kept = self.trim.keep(n_frames, sample_rate, after);
         let interleaved = &interleaved[kept.start * channels..kept.end * channels];
         self.converter.push(interleaved, layout, sample_rate, rounding, &mut self.block)
@@ -195,37 +259,74 @@ impl MediaReader {
 
     /// The track's next packet; what ends a file early ends it here.
     fn next_packet(&mut self) -> Result<Option<Packet>> {
-        let (mut faults, mut empty) = (0, 0);
         loop {
-            match guarded(|| self.format.next_packet())? {
-                Ok(None) => return Ok(None),
-                Ok(Some(packet)) if packet.track_id != self.track_id => {}
-                Ok(Some(packet)) if packet.data.is_empty() => {
-                    empty += 1;
-                    if empty > MAX_EMPTY {
-                        return Ok(None);
-                    }
+            self.read.fill(&mut *self.format, self.track_id, 1);
+            if let Some(packet) = self.read.waiting.pop() {
+                return Ok(Some(packet));
+            }
+            match self.read.then.take() {
+                None => {}
+                Some(Then::End) => return Ok(None),
+                Some(Then::Error(error)) => return Err(error),
+                Some(Then::Fault(complaint)) => {
+                    self.complaint.get_or_insert(complaint);
                 }
-                Ok(Some(packet)) => return Ok(Some(packet)),
-                Err(Fault::ResetRequired) => {
-                    faults += 1;
+                Some(Then::Reset) => {
                     let (track, codec) = open::choose(&*self.format, self.container)?;
                     self.trim = Trim::Frames(codec.delay(), None);
                     (self.track_id, self.codec) = (track.id, codec);
+                    self.crew = None;
+                }
+            }
+        }
+    }
+}
+
+impl Packets {
+    /// Reads until so many wait, or something else comes.
+    fn fill(&mut self, format: &mut dyn FormatReader, track_id: u32, n: usize) {
+        while self.waiting.len() < n && self.then.is_none() {
+            if self.is_over {
+                self.then = Some(Then::End);
+                break;
+            }
+            let packet = match guarded(|| format.next_packet()) {
+                Ok(packet) => packet,
+                Err(error) => {
+                    self.then = Some(Then::Error(error));
+                    break;
+                }
+            };
+            self.then = match packet {
+                Ok(None) => {
+                    self.is_over = true;
+                    None
+                }
+                Ok(Some(packet)) if packet.track_id != track_id => None,
+                Ok(Some(packet)) if packet.data.is_empty() => {
+                    self.empty += 1;
+                    self.is_over = self.empty > MAX_EMPTY;
+                    None
+                }
+                Ok(Some(packet)) => {
+                    (self.faults, self.empty) = (0, 0);
+                    self.waiting.push(packet);
+                    None
                 }
                 Err(Fault::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
-                    self.complaint.get_or_insert(error.to_string());
-                    return Ok(None);
+                    self.is_over = true;
+                    Some(Then::Fault(error.to_string()))
                 }
-                Err(Fault::IoError(error)) => return Err(Error::Io(error)),
+                Err(Fault::IoError(error)) => Some(Then::Error(Error::Io(error))),
                 Err(fault) => {
-                    self.complaint.get_or_insert(fault.to_string());
-                    faults += 1;
+                    self.faults += 1;
+                    self.is_over = self.faults > MAX_FAULTS;
+                    Some(match fault {
+                        Fault::ResetRequired => Then::Reset,
+                        fault => Then::Fault(fault.to_string()),
+                    })
                 }
-            }
-            if faults > MAX_FAULTS {
-                return Ok(None);
-            }
+            };
         }
     }
 }

@@ -13,7 +13,7 @@ mod network;
 mod spans;
 mod timeline;
 
-use network::AT_ONCE;
+use network::{AT_ONCE, MOST_PARTS};
 pub use network::{CHUNK, Vad};
 use spans::Spans;
 pub use spans::spans;
@@ -99,17 +99,33 @@ pub fn speech(mut vad: Vad, audio: &Waveform, options: &VadOptions) -> Result<Ve
 /// # Errors
 /// If an option is out of range, or the recording can't be read.
 pub fn listen(
-    mut vad: Vad,
+    vad: Vad,
     blocks: &mut dyn Blocks,
     options: &VadOptions,
     told: &mut dyn FnMut(usize) -> ControlFlow<()>,
 ) -> Result<Option<Heard>> {
-    options.validate()?;
-    let (mut spans, mut n_samples) = (Spans::new(options), 0);
-    // For every thread as many at once as of a whole recording, so that its probabilities are the same to the last bit.
+    let heard = listen_by(vad, blocks, std::slice::from_ref(options), told)?;
+    Ok(heard.and_then(|heard| heard.into_iter().next()))
+}
+
+/// The same by several sets of limits: the recording is read once, and heard once. There are as many answers.
+///
+/// # Errors
+/// As [`listen`].
+pub fn listen_by(
+    mut vad: Vad,
+    blocks: &mut dyn Blocks,
+    options: &[VadOptions],
+    told: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Option<Vec<Heard>>> {
+    options.iter().try_for_each(VadOptions::validate)?;
+    let mut spans: Vec<Spans> = options.iter().map(Spans::new).collect();
+    let mut found = |probability| spans.iter_mut().for_each(|spans| spans.push(probability));
+    // As many at once as of a whole recording, so that its probabilities are the same to the last bit.
     let each = AT_ONCE * CHUNK;
-    let at_once = rayon::current_num_threads() * each;
-    let mut samples = Vec::with_capacity(at_once);
+    let at_once = rayon::current_num_threads().min(MOST_PARTS) * each;
+    let (mut samples, mut n_samples) = (Vec::with_capacity(at_once), 0);
+    let mut gates = Vec::new();
     loop {
         let block = blocks.next_block()?;
         let at_end = block.is_none();
@@ -117,11 +133,15 @@ pub fn listen(
         samples.extend_from_slice(block.unwrap_or_default());
         let now_read = n_samples + samples.len();
         let n = if at_end { samples.len() } else { samples.len() / at_once * at_once };
-        vad.probabilities(&samples[..n])?.into_iter().for_each(|probability| spans.push(probability));
-        samples.drain(..n);
-        n_samples += n;
+        if n > 0 {
+            gates = vad.go_on(gates, &samples[..n], &mut found);
+            samples.drain(..n);
+            n_samples += n;
+        }
         if at_end {
-            return Ok(Some(Heard { spans: spans.finish(n_samples), n_samples }));
+            vad.go_on(gates, &[], &mut found);
+            let heard = spans.into_iter().map(|spans| Heard { spans: spans.finish(n_samples), n_samples });
+            return Ok(Some(heard.collect()));
         }
         if now_read / each > read / each && told(now_read).is_break() {
             return Ok(None);

@@ -84,6 +84,10 @@ impl Engine for Aligner<'_> {
         self.loaded.is_multilingual()
     }
 
+    fn reads_once(&self) -> bool {
+        true
+    }
+
     fn mark(&self) -> anyhow::Result<Vec<(String, String)>> {
         self.loaded.mark()
     }

@@ -17,6 +17,7 @@ use crate::device::{self, DeviceRequest, Precision};
 use crate::hub::Wish;
 use crate::hub::settings::Settings;
 use crate::input::{Input, Opened};
+use crate::kept::kept;
 use crate::load::{self, ModelFiles, Numbers};
 use crate::locate::{self, Location};
 use crate::memory::{Fit, Memory, Needs, compare};
@@ -199,7 +200,7 @@ pub fn evict_model(model: &str) -> bool {
 pub fn transcribe(path: impl Into<PathBuf>) -> Result<Transcript> {
     let input = Input::File(path.into());
     let whisper = preload_model(locate::BUNDLED)?;
-    let recording = Opened::new(&input)?.recording();
+    let recording = kept(Opened::new(&input)?.recording());
     let transcript = whisper.run_recording(recording, TranscribeOptions::default(), &mut Silent);
     transcript.with_context(|| format!("could not transcribe {input}"))
 }

@@ -29,6 +29,7 @@ pub mod input;
 pub mod interrupt;
 pub mod job;
 pub mod journal;
+pub mod kept;
 pub mod live;
 pub mod load;
 pub mod locate;

@@ -13,6 +13,7 @@ use crate::input::{Input, Opened};
 use crate::interrupt::Stop;
 use crate::job::Job;
 use crate::journal::{Found, Journal};
+use crate::kept::kept;
 use crate::mark::{self, Mark};
 use crate::messages;
 use crate::options::for_model;
@@ -34,6 +35,10 @@ pub trait Engine {
     }
     /// Whether a processor of its own computes the network.
     fn is_on_gpu(&self) -> bool {
+        false
+    }
+    /// Whether one reading of a recording is enough.
+    fn reads_once(&self) -> bool {
         false
     }
     /// The transcript, or what there is of it when the observer breaks. Windows go into the journal, and the run goes on
@@ -243,12 +248,17 @@ pub(crate) fn open(
     }
     let opened = Opened::new(input)?;
     let duration = opened.decoder().with_context(decoding)?.duration();
-    let recording = match engine.is_on_gpu() {
-        true => decoded_ahead(opened.recording()),
-        false => opened.recording(),
+    let recording = |journal: &Journal| {
+        // Who knows what there is to be known beforehand reads it once more, and perhaps not all of it.
+        let recording = match engine.reads_once() || journal.plan().is_some() {
+            true => opened.recording(),
+            false => kept(opened.recording()),
+        };
+        if engine.is_on_gpu() { decoded_ahead(recording) } else { recording }
     };
     let Some(path) = job.resume.then(|| job.outputs.state_of(input)).flatten() else {
-        return Ok((recording, duration, Journal::passing()));
+        let journal = Journal::passing();
+        return Ok((recording(&journal), duration, journal));
     };
     let hash = mark::of_all(&mut **opened.bytes()).with_context(|| format!("could not read {input}"))?;
     let (journal, found) = Journal::open(&path, &Mark::new(hash, engine.mark()?, options)?)?;
@@ -260,5 +270,5 @@ pub(crate) fn open(
             path.display()
         )),
     }
-    Ok((recording, duration, journal))
+    Ok((recording(&journal), duration, journal))
 }

@@ -6,6 +6,7 @@ mod arriving;
 mod bad_audio;
 mod candle;
 mod compression;
+mod crew;
 mod data;
 mod dims;
 mod filters;

@@ -115,17 +115,27 @@ fn voice_activity_of_blocks_is_that_of_the_whole() {
     let samples = [clip("jfk.flac").samples(), &silence, clip("lj-LJ001-0002.flac").samples()].concat();
     let audio = Waveform::new(samples.clone());
     let samples = Arc::new(samples);
-    for options in [
+    let limits = [
         VadOptions::default(),
         VadOptions { min_silence_duration_ms: 100.0, speech_pad_ms: 30.0, ..VadOptions::default() },
         VadOptions { max_speech_duration_s: Some(2.0), ..VadOptions::default() },
-    ] {
-        let expected = vad::speech(Vad::bundled().unwrap(), &audio, &options).unwrap();
-        let mut told = |_| ControlFlow::Continue(());
-        let heard = vad::listen(Vad::bundled().unwrap(), &mut uneven(&samples), &options, &mut told)
-            .unwrap()
-            .unwrap();
-        assert_eq!((heard.spans, heard.n_samples), (expected, samples.len()), "{options:?}");
+    ];
+    let told = &mut |_| ControlFlow::Continue(());
+    let mut apart = Vec::new();
+    for options in &limits {
+        let expected = vad::speech(Vad::bundled().unwrap(), &audio, options).unwrap();
+        let heard = vad::listen(Vad::bundled().unwrap(), &mut uneven(&samples), options, told);
+        let heard = heard.unwrap().unwrap();
+        assert_eq!((&heard.spans, heard.n_samples), (&expected, samples.len()), "{options:?}");
+        apart.push(heard);
+    }
+    for threads in [1, 2, 5] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut blocks = uneven(&samples);
+        let at_once = pool.install(|| {
+            vad::listen_by(Vad::bundled().unwrap(), &mut blocks, &limits, &mut |_| ControlFlow::Continue(()))
+        });
+        assert_eq!(at_once.unwrap().unwrap(), apart, "by {threads} threads");
     }
     let stop =
         vad::listen(Vad::bundled().unwrap(), &mut uneven(&samples), &VadOptions::default(), &mut |_| {

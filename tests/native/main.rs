@@ -11,6 +11,7 @@ mod flags;
 mod formats;
 mod hub;
 mod input;
+mod kept;
 mod live;
 mod memory;
 mod output;

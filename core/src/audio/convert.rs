@@ -107,8 +107,9 @@ fn clean(x: f32) -> f32 {
     }
 }
 
+/// Zeros become positive, as there is but one in 16 bits.
 fn quantise(samples: &mut [f32], round: impl Fn(f32) -> f32) {
     for x in samples {
-        *x = round(*x * 32768.0).clamp(-32768.0, 32767.0) / 32768.0;
+        *x = round(*x * 32768.0).clamp(-32768.0, 32767.0) / 32768.0 + 0.0;
     }
 }

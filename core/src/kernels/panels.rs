@@ -91,6 +91,19 @@ impl Panels {
         x.contiguous()?.apply_op1_no_bwd(&Product { panels: self, then: Then::Set })
     }
 
+    /// [`Panels::forward`] of numbers that are in no tensor; the last row must be whole. x: (n_rows, k) -> (n_rows, n)
+    pub(crate) fn of_rows(&self, x: &[f32]) -> Vec<f32> {
+        let m = x.len() / self.k;
+        let mut out = Vec::with_capacity(m * self.n);
+        // SAFETY: the product writes all of the m · n values there is room for.
+        unsafe {
+            let x = Rows { values: x, stride: self.k };
+            self.product(x, m, Then::Set, SharedOut::new(out.as_mut_ptr()), self.n);
+            out.set_len(m * self.n);
+        }
+        out
+    }
+
     /// The exact GELU of [`Panels::forward`]. x: (…, k) -> (…, n)
     ///
     /// # Errors
@@ -189,7 +202,7 @@ impl CustomOp1 for Product<'_> {
         let Panels { n, k, .. } = *self.panels;
         let x = Rows { values: contiguous("linear", storage, layout)?, stride: k };
         let mut out = Vec::with_capacity(m * n);
-        // SAFETY: the product writes all of the m · n values there is room for.
+        // SAFETY: as in `Panels::of_rows`.
         unsafe {
             self.panels.product(x, m, self.then, SharedOut::new(out.as_mut_ptr()), n);
             out.set_len(m * n);

@@ -1,7 +1,9 @@
 //! One track's packets to interleaved samples, by whichever decoder knows its codec.
 
 use symphonia::core::audio::{Channels, GenericAudioBufferRef as Buffer, Position};
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_OPUS};
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS,
+};
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::packet::Packet;
 
@@ -29,13 +31,38 @@ enum Decoder {
     Aac(Box<Aac>),
 }
 
-/// A track's decoder and the samples of its last packet.
-pub(super) struct Codec {
-    decoder: Decoder,
+/// Which packets one can't be decoded without.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Needs {
+    /// None.
+    Nothing,
+    /// Some before it, of MPEG layer III.
+    Before,
+}
+
+/// What a packet holds.
+#[derive(Debug)]
+pub(super) struct Decoded {
     interleaved: Vec<f32>,
     layout: Layout,
     sample_rate: u32,
     rounding: Rounding,
+}
+
+impl Decoded {
+    pub(super) fn pcm(&self) -> Pcm<'_> {
+        Pcm {
+            interleaved: &self.interleaved,
+            layout: &self.layout,
+            sample_rate: self.sample_rate,
+            rounding: self.rounding,
+        }
+    }
+}
+
+/// A track's decoder.
+pub(super) struct Codec {
+    decoder: Decoder,
     container: Container,
 }
 
@@ -63,14 +90,7 @@ impl Codec {
                 })?)
             }
         };
-        Ok(Self {
-            decoder,
-            interleaved: Vec::new(),
-            layout: Layout::of_count(1),
-            sample_rate: 0,
-            rounding: Rounding::Even,
-            container,
-        })
+        Ok(Self { decoder, container })
     }
 
     /// Samples per channel in front that are not the recording's, where the container does not say.
@@ -94,19 +114,36 @@ impl Codec {
         matches!(self.decoder, Decoder::Opus(_))
     }
 
-    /// Decodes a packet; on an error, in words, it has no samples and the next may be tried.
-    pub(super) fn decode(&mut self, packet: &Packet) -> Result<(), String> {
-        self.interleaved.clear();
-        match &mut self.decoder {
+    /// What a packet needs others for, where that is known and few are enough.
+    pub(super) fn needs(&self) -> Option<Needs> {
+        match &self.decoder {
+            Decoder::Symphonia(decoder) => match decoder.codec_params().codec {
+                CODEC_ID_FLAC => Some(Needs::Nothing),
+                CODEC_ID_MP3 => Some(Needs::Before),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Forgets the packets before, but for what kind they were.
+    pub(super) fn restart(&mut self) {
+        if let Decoder::Symphonia(decoder) = &mut self.decoder {
+            decoder.reset();
+        }
+    }
+
+    /// Decodes a packet; an error, in words, is that packet's, and the next may be tried.
+    pub(super) fn decode(&mut self, packet: &Packet) -> Result<Decoded, String> {
+        let mut interleaved = Vec::new();
+        let (layout, sample_rate, rounding) = match &mut self.decoder {
             Decoder::Opus(opus) => {
-                opus.decode(&packet.data, &mut self.interleaved)?;
-                self.layout = opus.layout().clone();
-                self.sample_rate = opus::SAMPLE_RATE;
+                opus.decode(&packet.data, &mut interleaved)?;
+                (opus.layout().clone(), opus::SAMPLE_RATE, Rounding::Even)
             }
             Decoder::Aac(aac) => {
-                aac.decode(&packet.data, &mut self.interleaved)?;
-                self.layout = aac.layout().clone();
-                self.sample_rate = aac.sample_rate();
+                aac.decode(&packet.data, &mut interleaved)?;
+                (aac.layout().clone(), aac.sample_rate(), Rounding::Even)
             }
             Decoder::Symphonia(decoder) => {
                 let buffer = decoder.decode(packet).map_err(|error| error.to_string())?;
@@ -115,30 +152,21 @@ impl Codec {
                 if channels == 0 || channels > MAX_CHANNELS {
                     return Err(format!("a frame of `{channels}` channels"));
                 }
-                self.sample_rate = spec.rate();
-                self.layout = match spec.channels() {
+                let layout = match spec.channels() {
                     Channels::Positioned(set) if !self.container.guess_layout => positioned(*set),
                     _ => Layout::of_count(channels),
                 };
-                self.rounding = match buffer {
+                let rounding = match buffer {
                     Buffer::S24(_) | Buffer::S32(_) | Buffer::U24(_) | Buffer::U32(_) => Rounding::Down,
                     Buffer::F32(_) | Buffer::F64(_) => Rounding::Even,
                     _ => Rounding::Up,
                 };
-                buffer.copy_to_vec_interleaved(&mut self.interleaved);
+                let sample_rate = spec.rate();
+                buffer.copy_to_vec_interleaved(&mut interleaved);
+                (layout, sample_rate, rounding)
             }
-        }
-        Ok(())
-    }
-
-    /// What the last packet held.
-    pub(super) fn pcm(&self) -> Pcm<'_> {
-        Pcm {
-            interleaved: &self.interleaved,
-            layout: &self.layout,
-            sample_rate: self.sample_rate,
-            rounding: self.rounding,
-        }
+        };
+        Ok(Decoded { interleaved, layout, sample_rate, rounding })
     }
 }
 

@@ -78,8 +78,8 @@ impl Transcriber {
     }
 
     /// As [`Transcriber::start`], of a recording of any length, of which only what the next windows hear is in memory. One that
-    /// can be read again is read beforehand: once, and once more for each of `vad` and `snap_to_speech`; the observer is told, and `None` is what
-    /// is left if it breaks meanwhile. `plan` is what an earlier run of the same recording with the same options
+    /// can be read again is read beforehand: once, and once more with `vad`, `batch` or `snap_to_speech`; the observer is told, and `None`
+    /// is what is left if it breaks meanwhile. `plan` is what an earlier run of the same recording with the same options
     /// found out.
     ///
     /// # Errors
@@ -144,14 +144,11 @@ impl Transcriber {
         let mut checked = options.clone();
         each_language(&mut checked);
         checked.validate()?;
-        let mut listened = |limits: Option<VadOptions>| -> Result<ControlFlow<(), Option<Heard>>> {
-            let Some(limits) = limits else { return Ok(ControlFlow::Continue(None)) };
-            let heard = self.listened(open, &limits, observer)?;
-            Ok(heard.map_or(ControlFlow::Break(()), |heard| ControlFlow::Continue(Some(heard))))
-        };
-        let ControlFlow::Continue(spoken) = listened(options.voice_activity())? else { return Ok(None) };
-        let snap_options = options.snap_to_speech.then(timing::snap_options);
-        let ControlFlow::Continue(snap_to) = listened(snap_options)? else { return Ok(None) };
+        let (speech, snap) = (options.voice_activity(), options.snap_to_speech.then(timing::snap_options));
+        let limits: Vec<VadOptions> = speech.iter().chain(&snap).cloned().collect();
+        let Some(mut heard) = self.listened(open, &limits, observer)? else { return Ok(None) };
+        let snap_to = snap.and_then(|_| heard.pop());
+        let spoken = heard.pop();
         let extent = self.measured(left(open, spoken.as_ref()), observer)?;
         Ok(extent.map(|extent| Plan { spoken, snap_to, extent, language: None }))
     }
@@ -216,15 +213,18 @@ impl Transcriber {
         self.vad.as_deref().cloned().map_or_else(Vad::bundled, Ok)
     }
 
-    /// Where somebody speaks in a recording; `None` if the observer stopped it.
+    /// Where somebody speaks in a recording, by each of these limits; `None` if the observer stopped it.
     fn listened(
         &self,
         open: &Open,
-        limits: &VadOptions,
+        limits: &[VadOptions],
         observer: &mut dyn Observer,
-    ) -> Result<Option<Heard>> {
+    ) -> Result<Option<Vec<Heard>>> {
+        if limits.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
         let mut told = |n_samples| reading(observer, n_samples);
-        vad::listen(self.vad()?, &mut *open()?, limits, &mut told)
+        vad::listen_by(self.vad()?, &mut *open()?, limits, &mut told)
     }
 
     /// Reads a recording to its end, so that windows of it can be heard.

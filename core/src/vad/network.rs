@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::kernels::{self, Panels, Part, Products};
+use crate::kernels::{Dots, Panels, Part, Products};
 
 /// Samples that one probability is for: 32 ms.
 pub const CHUNK: usize = 512;
@@ -29,35 +29,54 @@ const KERNEL: usize = 3;
 const N_STATE: usize = 128;
 /// Chunks that go through the convolutions at once.
 pub(super) const AT_ONCE: usize = 256;
+/// So many times that at most are heard before the LSTM goes on: it takes as long as two threads need for them.
+pub(super) const MOST_PARTS: usize = 4;
 
 /// Made by `tests/golden/make_vad.py`.
 #[cfg(feature = "vad")]
 const WEIGHTS: &[u8] = include_bytes!("../../assets/silero_vad.safetensors");
 
 /// Three neighbours in time to one; silence beyond the ends.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Convolution {
     /// (n_out, 3 · n_in)
-    panels: Arc<Panels>,
+    panels: Panels,
     stride: usize,
 }
 
 /// The network, and what it remembers of the samples so far.
 #[derive(Debug, Clone)]
 pub struct Vad {
+    ears: Arc<Ears>,
+    context: Vec<f32>,
+    memory: Memory,
+}
+
+/// What says of the audio alone.
+#[derive(Debug)]
+struct Ears {
     /// Cosines, then sines. (2 · n_magnitudes, n_fft)
-    stft: Arc<Panels>,
+    stft: Panels,
     convolutions: Vec<Convolution>,
     /// From a chunk's features to the four gates. (4 · n_state, n_state)
-    input: Arc<Panels>,
-    /// The same from the state. (4 · n_state) rows of (n_state)
-    recurrent: Vec<f32>,
+    input: Panels,
+}
+
+/// The LSTM.
+#[derive(Debug, Clone)]
+struct Memory {
+    /// From the state to the four gates. (4 · n_state, n_state)
+    recurrent: Arc<Dots>,
     /// (n_state) and one
     last: (Vec<f32>, f32),
     hidden: Vec<f32>,
     cell: Vec<f32>,
-    context: Vec<f32>,
+    /// (4 · n_state)
+    sums: Vec<f32>,
 }
+
+/// What the audio alone says to the gates, for some chunks one after the other. (n, 4 · n_state)
+pub(super) type Gates = Vec<f32>;
 
 impl Vad {
     /// With the weights of the crate.
@@ -84,9 +103,9 @@ impl Vad {
 
     fn load(weights: &[u8]) -> Result<Self> {
         let vb = VarBuilder::from_slice_safetensors(weights, DType::F32, &Device::Cpu)?;
-        let panels = |weight: &Tensor, bias: &[f32]| -> Result<Arc<Panels>> {
+        let panels = |weight: &Tensor, bias: &[f32]| -> Result<Panels> {
             let (_, k) = weight.dims2()?;
-            Ok(Arc::new(Panels::new(k, &[Part::of(weight)?], bias, Products::Floats)?))
+            Ok(Panels::new(k, &[Part::of(weight)?], bias, Products::Floats)?)
         };
         let convolution = |name: &str, n_in, n_out, stride| -> Result<Convolution> {
             let vb = vb.pp(name);
@@ -99,7 +118,7 @@ impl Vad {
         let bias = (lstm.get(n_gates, "bias_ih")? + lstm.get(n_gates, "bias_hh")?)?;
         let stft = vb.get((2 * N_MAGNITUDES, 1, N_FFT), "stft_conv.weight")?.squeeze(1)?;
         let last = vb.pp("final_conv");
-        Ok(Self {
+        let ears = Ears {
             stft: panels(&stft, &[])?,
             convolutions: vec![
                 convolution("conv1", N_MAGNITUDES, 128, 1)?,
@@ -108,62 +127,89 @@ impl Vad {
                 convolution("conv4", 64, N_STATE, 1)?,
             ],
             input: panels(&lstm.get((n_gates, N_STATE), "weight_ih")?, &bias.to_vec1()?)?,
-            recurrent: lstm.get((n_gates, N_STATE), "weight_hh")?.flatten_all()?.to_vec1()?,
+        };
+        let recurrent = lstm.get((n_gates, N_STATE), "weight_hh")?.flatten_all()?.to_vec1()?;
+        let memory = Memory {
+            recurrent: Arc::new(Dots::new(&recurrent, N_STATE)),
             last: (
                 last.get((1, N_STATE, 1), "weight")?.flatten_all()?.to_vec1()?,
                 last.get(1, "bias")?.to_vec1::<f32>()?[0],
             ),
             hidden: vec![0.0; N_STATE],
             cell: vec![0.0; N_STATE],
-            context: vec![0.0; CONTEXT],
-        })
+            sums: vec![0.0; n_gates],
+        };
+        Ok(Self { ears: Arc::new(ears), context: vec![0.0; CONTEXT], memory })
     }
 
     /// The probability of speech in each of the next chunks; a last one that is not whole is filled with silence, and
     /// ends the recording. (n) -> (⌈n / 512⌉)
     ///
     /// # Errors
-    /// If there is no memory.
+    /// None in practice.
     pub fn probabilities(&mut self, samples: &[f32]) -> Result<Vec<f32>> {
         let mut all = Vec::with_capacity(samples.len().div_ceil(CHUNK));
-        // What the audio alone says needs nothing of what came before but a few samples, so threads share it.
+        let mut before = Vec::new();
         for some in samples.chunks(rayon::current_num_threads() * AT_ONCE * CHUNK) {
-            let mut before = self.context.clone();
-            let mut parts = Vec::new();
-            for part in some.chunks(AT_ONCE * CHUNK) {
-                parts.push(with_context(&mut before, part));
-            }
-            self.context = before;
-            let gates = parts.par_iter().map(|part| self.gates(part)).collect::<Result<Vec<_>>>()?;
-            let gates = gates.iter().flat_map(|gates| gates.chunks_exact(4 * N_STATE));
-            gates.for_each(|gates| all.push(self.step(gates)));
+            before = self.go_on(before, some, &mut |probability| all.push(probability));
         }
+        self.go_on(before, &[], &mut |probability| all.push(probability));
         Ok(all)
     }
 
+    /// Tells the probabilities that follow from `gates`, while other threads hear the samples after them: those of whole chunks, but
+    /// for the recording's last. -> the gates of these
+    pub(super) fn go_on(
+        &mut self,
+        gates: Vec<Gates>,
+        samples: &[f32],
+        told: &mut (dyn FnMut(f32) + Send),
+    ) -> Vec<Gates> {
+        let Self { ears, context, memory } = self;
+        // What the audio alone says needs nothing of what came before but a few samples, so threads share it.
+        let parts: Vec<_> = samples.chunks(AT_ONCE * CHUNK).map(|part| with_context(context, part)).collect();
+        let remember = || gates.iter().for_each(|gates| memory.steps(gates, told));
+        let hear = || parts.par_iter().map(|part| ears.gates(part)).collect();
+        rayon::join(remember, hear).1
+    }
+}
+
+impl Ears {
     /// What the audio alone says to the gates. chunks: (n) of `HEARD` samples -> (n, 4 · n_state)
-    fn gates(&self, chunks: &[f32]) -> Result<Vec<f32>> {
-        let frames = chunks.chunks_exact(HEARD).flat_map(|chunk| chunk.windows(N_FFT).step_by(STRIDE));
-        let rows = frames.flatten().copied().collect();
-        let both = product(&self.stft, rows)?;
-        let magnitudes = both.chunks_exact(2 * N_MAGNITUDES).flat_map(|row| {
-            let (cosines, sines) = row.split_at(N_MAGNITUDES);
-            cosines.iter().zip(sines).map(|(c, s)| (c * c + s * s).sqrt())
-        });
-        let (mut x, mut t) = (magnitudes.collect::<Vec<f32>>(), N_FRAMES);
+    fn gates(&self, chunks: &[f32]) -> Gates {
+        let n_rows = chunks.len() / HEARD * N_FRAMES;
+        let mut rows = Vec::with_capacity(n_rows * N_FFT);
+        for chunk in chunks.chunks_exact(HEARD) {
+            chunk.windows(N_FFT).step_by(STRIDE).for_each(|frame| rows.extend_from_slice(frame));
+        }
+        let both = self.stft.of_rows(&rows);
+        let (mut x, mut t) = (vec![0.0; n_rows * N_MAGNITUDES], N_FRAMES);
+        for (row, both) in x.chunks_exact_mut(N_MAGNITUDES).zip(both.chunks_exact(2 * N_MAGNITUDES)) {
+            let (cosines, sines) = both.split_at(N_MAGNITUDES);
+            for ((x, c), s) in row.iter_mut().zip(cosines).zip(sines) {
+                *x = (c * c + s * s).sqrt();
+            }
+        }
         for convolution in &self.convolutions {
-            x = convolution.forward_relu(&x, t)?;
+            x = convolution.forward_relu(&x, t);
             t = t.div_ceil(convolution.stride);
         }
-        product(&self.input, x)
+        self.input.of_rows(&x)
+    }
+}
+
+impl Memory {
+    /// Tells the probability of each chunk.
+    fn steps(&mut self, gates: &[f32], told: &mut dyn FnMut(f32)) {
+        gates.chunks_exact(4 * N_STATE).for_each(|gates| told(self.step(gates)));
     }
 
-    /// One step of the LSTM. gates: (4 · n_state), those of input, forgetting, the new value and output
+    /// One step. gates: (4 · n_state), those of input, forgetting, the new value and output
     fn step(&mut self, gates: &[f32]) -> f32 {
         let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
-        let rows = self.recurrent.chunks_exact(N_STATE).zip(gates);
-        let sums: Vec<f32> = rows.map(|(row, gate)| gate + kernels::dot(row, &self.hidden)).collect();
-        let (input, rest) = sums.split_at(N_STATE);
+        self.recurrent.of(&self.hidden, &mut self.sums);
+        self.sums.iter_mut().zip(gates).for_each(|(sum, gate)| *sum += gate);
+        let (input, rest) = self.sums.split_at(N_STATE);
         let (forget, rest) = rest.split_at(N_STATE);
         let (new, output) = rest.split_at(N_STATE);
         for i in 0..N_STATE {
@@ -177,7 +223,7 @@ impl Vad {
 
 impl Convolution {
     /// x: (n, t, n_in) -> (n, ⌈t / stride⌉, n_out)
-    fn forward_relu(&self, x: &[f32], t: usize) -> Result<Vec<f32>> {
+    fn forward_relu(&self, x: &[f32], t: usize) -> Vec<f32> {
         let n_in = self.panels.dims().1 / KERNEL;
         let mut rows = Vec::with_capacity(x.len().div_ceil(self.stride) * KERNEL);
         for chunk in x.chunks_exact(t * n_in) {
@@ -190,18 +236,10 @@ impl Convolution {
                 }
             }
         }
-        let mut y = product(&self.panels, rows)?;
+        let mut y = self.panels.of_rows(&rows);
         y.iter_mut().for_each(|y| *y = y.max(0.0));
-        Ok(y)
+        y
     }
-}
-
-/// x: (n, k) -> (n, n_out)
-fn product(panels: &Panels, x: Vec<f32>) -> Result<Vec<f32>> {
-    let k = panels.dims().1;
-    let n = x.len() / k;
-    let x = Tensor::from_vec(x, (n, k), &Device::Cpu)?;
-    Ok(panels.forward(&x)?.flatten_all()?.to_vec1()?)
 }
 
 /// Each chunk with the samples that are heard with it; `before` are those before the first, then those before what comes next.
