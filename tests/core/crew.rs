@@ -6,6 +6,7 @@ use candle_whisper_core::Waveform;
 use candle_whisper_core::media::decode;
 
 use crate::data::{Noise, tests};
+use crate::kernels::on_one_level;
 use crate::media::{fixture, folders};
 
 /// The bits of all samples, or what is wrong.
@@ -17,6 +18,7 @@ fn bits(file: &[u8], threads: usize) -> Result<Vec<u32>, String> {
 }
 
 fn same(name: &str, file: &[u8]) -> Result<usize, String> {
+    let _level = on_one_level();
     let alone = bits(file, 1);
     for threads in [2, 3, 7] {
         assert!(bits(file, threads) == alone, "{name}: {threads} threads give something else");

@@ -13,6 +13,7 @@ use candle_whisper_core::{Error, Result, Waveform, media};
 
 use crate::data::{Noise, tests};
 use crate::heap;
+use crate::kernels::on_one_level;
 
 /// Samples in blocks of all sizes.
 struct Uneven {
@@ -108,6 +109,7 @@ fn a_recording_that_is_read_once_differs_by_the_clamp_alone() {
 
 #[test]
 fn voice_activity_of_blocks_is_that_of_the_whole() {
+    let _level = on_one_level();
     let clip = |name: &str| {
         media::decode(std::fs::File::open(tests().join("data").join(name)).unwrap(), None).unwrap()
     };
