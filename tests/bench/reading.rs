@@ -36,6 +36,8 @@ fn main() -> anyhow::Result<()> {
     let file = args.next().context("usage: reading FILE [THREADS]")?;
     let threads: usize = args.next().map_or(Ok(0), |n| n.parse())?;
     let pool = |n: usize| rayon::ThreadPoolBuilder::new().num_threads(n).build();
+    // Who decodes ahead shares packets among the threads of all.
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let whisper = cache::preload(&ModelRequest::from("tiny.en"))?;
     let opened = Opened::new(&Input::File(file.into()))?;
     let goes_on = &mut |_| ControlFlow::Continue(());
@@ -61,7 +63,7 @@ fn main() -> anyhow::Result<()> {
         ..TranscribeOptions::default()
     };
     for snap_to_speech in [false, true] {
-        let options = TranscribeOptions { snap_to_speech, ..options.clone() };
+        let options = TranscribeOptions { snap_to_speech, word_timestamps: true, ..options.clone() };
         let name = if snap_to_speech { "the same with words cut to speech" } else { "looked through" };
         let Recording::Again(open) = decoded_ahead(kept(opened.recording())) else { unreachable!() };
         let plan =
