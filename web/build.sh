@@ -26,7 +26,7 @@ node web/tools/tls-align.mjs "$linked" "${linked%.wasm}.aligned.wasm"
 "$tools/bindgen/release/bindgen" "${linked%.wasm}.aligned.wasm" web/pkg
 node web/tools/random.mjs web/pkg/candle_whisper_web.js
 rm -f web/pkg/.gitignore
-cp web/js/*.js web/package.json LICENSE core/assets/silero_vad.safetensors core/assets/silero_vad.LICENSE web/pkg/
+cp web/js/*.js web/package.json LICENSE core/assets/{silero_vad.safetensors,silero_vad.LICENSE,gpt2.deflate,multilingual.deflate} web/pkg/
 cp web/README.md web/pkg/README.md
 node web/tools/languages.mjs >web/pkg/languages.js
 cp web/tools/tsconfig.json web/pkg/tsconfig.json
