@@ -24,9 +24,8 @@ linked=$target/wasm32-unknown-unknown/release/candle_whisper_web.wasm
 node web/tools/tls-align.mjs "$linked" "${linked%.wasm}.aligned.wasm"
 # wasm-opt makes what is sent no smaller, and takes minutes.
 "$tools/bindgen/release/bindgen" "${linked%.wasm}.aligned.wasm" web/pkg
-node web/tools/random.mjs web/pkg/candle_whisper_web.js
 rm -f web/pkg/.gitignore
-cp web/js/*.js web/package.json LICENSE core/assets/silero_vad.safetensors core/assets/silero_vad.LICENSE web/pkg/
+cp web/js/*.js web/package.json LICENSE core/assets/{silero_vad.safetensors,silero_vad.LICENSE,gpt2.deflate,multilingual.deflate} web/pkg/
 cp web/README.md web/pkg/README.md
 node web/tools/languages.mjs >web/pkg/languages.js
 cp web/tools/tsconfig.json web/pkg/tsconfig.json

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Result, Tensor};
 
 use crate::error::Result as WhisperResult;
-use crate::kernels::{self, IntegerHeads, Seen};
+use crate::kernels::{self, IntegerHeads, Panels, Part, Products, Seen, on_device};
 use crate::kv_cache::LayerCache;
 use crate::linear::Linear;
 use crate::weights::Weights;
@@ -190,11 +190,7 @@ impl CrossAttention {
             }
             Keep::Integers => DType::F16,
         };
-        // Of a view of another type a copy is made once.
-        let part = |first: usize| {
-            let part = both.narrow(2, first, n)?.to_dtype(dtype)?;
-            part.contiguous()
-        };
+        let part = |first: usize| kernels::cast(&both.narrow(2, first, n)?, dtype)?.contiguous();
         let (k, v) = (part(0)?, part(n)?);
         (0..both.dim(0)?).map(|i| CrossKeyValue::new(k.clone(), v.clone(), i)).collect()
     }
@@ -229,15 +225,27 @@ impl CrossAttention {
         let (n_batch, n_new, n_state) = x.dims3()?;
         let d = n_state / self.n_head;
         let q = group(self.query.forward(x)?, audios.len())?;
-        let part = |t: &Tensor| t.narrow(2, head * d, d)?.contiguous()?.to_dtype(x.dtype());
-        let q = (part(&q)? * (d as f64).powf(-0.5))?;
+        let part = |t: &Tensor| kernels::cast(&t.narrow(2, head * d, d)?.contiguous()?, x.dtype());
+        let (q, scale) = (part(&q)?, (d as f64).powf(-0.5));
         let keys = |audio: &&CrossKeyValue| match audio.integers() {
             Some(heads) => heads.keys_of(head),
             None => part(&audio.k()?),
         };
         let keys = audios.iter().map(keys).collect::<Result<Vec<_>>>()?;
-        let scores = q.matmul(&Tensor::cat(&keys, 0)?.transpose(1, 2)?)?;
-        scores.to_dtype(DType::F32)?.reshape((n_batch, n_new, ()))
+        if x.device().is_cpu() && x.dtype() == DType::F32 {
+            let scaled: Vec<f32> =
+                q.flatten_all()?.to_vec1()?.iter().map(|q: &f32| q * scale as f32).collect();
+            let q = Tensor::from_vec(scaled, q.dims(), q.device())?;
+            let scores = keys.iter().enumerate().map(|(i, keys)| {
+                let keys = Part::of(&keys.squeeze(0)?)?;
+                Panels::new(d, &[keys], &[], Products::Floats)?.forward(&q.narrow(0, i, 1)?)
+            });
+            return Tensor::cat(&scores.collect::<Result<Vec<_>>>()?, 0)?.reshape((n_batch, n_new, ()));
+        }
+        on_device(|| {
+            let scores = (q * scale)?.matmul(&Tensor::cat(&keys, 0)?.transpose(1, 2)?)?;
+            scores.to_dtype(DType::F32)?.reshape((n_batch, n_new, ()))
+        })
     }
 }
 

@@ -76,6 +76,7 @@ mod math;
 mod pack;
 mod panels;
 pub mod pool;
+mod rows;
 mod shared;
 mod simd;
 mod store;
@@ -89,6 +90,7 @@ pub use level::{Level, level, limit};
 pub use math::{log_sum_exp, max};
 pub use pack::{Kept, Part, Products, Written};
 pub use panels::Panels;
+pub(crate) use rows::{add, cast, layer_norm, on_device};
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 

@@ -4,7 +4,7 @@
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 use crate::dims::ModelDimensions;
-use crate::kernels::Seen;
+use crate::kernels::{Seen, on_device};
 
 /// Self-attention cache of all layers. Rows are candidates, beams or windows.
 #[derive(Debug, Default)]
@@ -117,7 +117,8 @@ impl KvCache {
                 // All rows at once: each copy of its own is a kernel to be started.
                 let rows: Vec<u32> = source_rows.iter().map(|&row| row as u32).collect();
                 let rows = Tensor::new(rows, cached.device())?;
-                let filled = cached.narrow(1, 0, len)?.contiguous()?.index_select(&rows, 0)?;
+                let filled = cached.narrow(1, 0, len)?.contiguous()?;
+                let filled = on_device(|| filled.index_select(&rows, 0))?;
                 cached.narrow(0, 0, source_rows.len())?.slice_set(&filled, 1, 0)?;
             }
         }
@@ -232,7 +233,7 @@ impl LayerCache {
             let (cached, new) = (cached.narrow(0, 0, n_batch)?, new.contiguous()?);
             match &at {
                 _ if alike => cached.slice_set(&new, 1, first)?,
-                Some(at) => cached.scatter_set(at, &new, 1)?,
+                Some(at) => on_device(|| cached.scatter_set(at, &new, 1))?,
                 None => {
                     for (row, &len) in lens.iter().enumerate() {
                         cached.narrow(0, row, 1)?.slice_set(&new.narrow(0, row, 1)?, 1, len)?;

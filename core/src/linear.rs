@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::quantized::{QMatMul, QStorage, QTensor};
 use candle_core::{DType, Module, Result, Tensor};
 
-use crate::kernels::Panels;
+use crate::kernels::{Panels, on_device};
 
 /// A linear layer.
 #[derive(Debug, Clone)]
@@ -66,8 +66,8 @@ impl Linear {
     /// If there is no such row.
     pub fn rows(&self, ids: &Tensor) -> Result<Tensor> {
         match &self.weight {
-            Weight::Floats(weight) => weight.index_select(ids, 0),
-            Weight::Blocks(weight) => weight.embedding(ids),
+            Weight::Floats(weight) => on_device(|| weight.index_select(ids, 0)),
+            Weight::Blocks(weight) => on_device(|| weight.embedding(ids)),
             Weight::Panels(panels) => panels.rows(ids),
         }
     }
@@ -82,14 +82,16 @@ impl Linear {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = match &self.weight {
-            Weight::Panels(panels) => panels.forward(x)?,
-            _ => self.product(x)?,
-        };
-        match &self.bias {
-            Some(bias) => y.broadcast_add(bias),
-            None => Ok(y),
+        if let Weight::Panels(panels) = &self.weight {
+            return panels.forward(x);
         }
+        on_device(|| {
+            let y = self.product(x)?;
+            match &self.bias {
+                Some(bias) => y.broadcast_add(bias),
+                None => Ok(y),
+            }
+        })
     }
 
     /// The exact GELU of [`Linear::forward`]. x: (…, n_in) -> (…, n_out)
@@ -99,7 +101,7 @@ impl Linear {
     pub fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
         match &self.weight {
             Weight::Panels(panels) => panels.forward_gelu(x),
-            _ => self.forward(x)?.gelu_erf(),
+            _ => on_device(|| self.forward(x)?.gelu_erf()),
         }
     }
 
@@ -110,7 +112,7 @@ impl Linear {
     pub fn forward_add(&self, x: &Tensor, residual: Tensor) -> Result<Tensor> {
         match &self.weight {
             Weight::Panels(panels) => panels.forward_add(x, residual),
-            _ => residual + self.forward(x)?,
+            _ => on_device(|| residual + self.forward(x)?),
         }
     }
 

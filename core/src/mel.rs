@@ -4,6 +4,7 @@
 //! Samples in, [`Mel`] out, or a [`MelStream`] where the samples come bit by bit. The filters, the window and the transform
 //! are planned once per [`LogMel`].
 
+pub mod fourier;
 mod stream;
 
 use std::ops::Range;
@@ -11,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use realfft::{RealFftPlanner, RealToComplex, num_complex::Complex32};
+use realfft::{RealToComplex, num_complex::Complex32};
 
 use crate::audio::{HOP_LENGTH, N_FFT, N_FRAMES, SAMPLE_RATE, Waveform};
 use crate::error::{Error, Result};
@@ -104,7 +105,7 @@ impl LogMel {
             let phase = 2.0 * std::f64::consts::PI * i as f64 / N_FFT as f64;
             (0.5 - 0.5 * phase.cos()) as f32
         });
-        Ok(Self { filters, window, fft: RealFftPlanner::new().plan_fft_forward(N_FFT) })
+        Ok(Self { filters, window, fft: fourier::fastest() })
     }
 
     /// Bins per frame.

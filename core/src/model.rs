@@ -10,11 +10,15 @@ use crate::attention::{CrossAttention, CrossKeyValue, Keep, SelfAttention};
 use crate::decoding::choice::{Chosen, Question};
 use crate::dims::{Head, ModelDimensions};
 use crate::error::{Error, Result};
+use crate::kernels::{self, on_device};
 use crate::kv_cache::KvCache;
 use crate::linear::Linear;
 use crate::weights::{Matrices, Weights};
 
 mod encoder;
+
+/// Of layer norms.
+pub(crate) const EPSILON: f64 = 1e-5;
 
 pub use encoder::{AudioEncoder, audio_positions};
 
@@ -236,7 +240,7 @@ impl Model for Whisper {
     }
 
     fn encode(&self, mel: &Tensor) -> Result<AudioFeatures> {
-        let mel = mel.to_device(&self.device)?.to_dtype(self.dtype)?;
+        let mel = kernels::cast(&mel.to_device(&self.device)?, self.dtype)?;
         let encode = |mel: &Tensor| {
             let xa = self.encoder.forward(mel)?;
             let layers = self.decoder.layers.iter().map(|layer| layer.cross_attn.key_value(&xa, self.kept));
@@ -262,7 +266,7 @@ impl Model for Whisper {
     }
 
     fn project(&self, hidden: &Tensor) -> Result<Tensor> {
-        Ok(self.decoder.token_embedding.forward(hidden)?.to_dtype(DType::F32)?)
+        Ok(kernels::cast(&self.decoder.token_embedding.forward(hidden)?, DType::F32)?)
     }
 
     fn cross_attention(
@@ -316,9 +320,15 @@ impl TextDecoder {
         if let Some(position) = cache.common_len() {
             return Ok(self.positional_embedding.narrow(0, position, n_new)?);
         }
+        let row = |&len: &usize| self.positional_embedding.narrow(0, len, 1);
+        if self.positional_embedding.device().is_cpu() {
+            let rows = cache.lens().iter().map(row).collect::<candle_core::Result<Vec<_>>>()?;
+            return Ok(Tensor::cat(&rows, 0)?.unsqueeze(1)?);
+        }
+        // All rows at once: each copy of its own is a kernel to be started.
         let at: Vec<u32> = cache.lens().iter().map(|&len| len as u32).collect();
         let at = Tensor::new(at, self.positional_embedding.device())?;
-        Ok(self.positional_embedding.index_select(&at, 0)?.unsqueeze(1)?)
+        Ok(on_device(|| self.positional_embedding.index_select(&at, 0)?.unsqueeze(1))?)
     }
 
     /// tokens: (n_batch, n_new) -> (n_batch, n_new, n_state)
@@ -331,8 +341,8 @@ impl TextDecoder {
     ) -> Result<Tensor> {
         let (n_batch, n_new) = tokens.dims2()?;
         let tokens = tokens.flatten_all()?.to_device(self.positional_embedding.device())?;
-        let embedded = self.token_embedding.rows(&tokens)?.to_dtype(self.dtype)?;
-        let mut x = embedded.reshape((n_batch, n_new, ()))?.broadcast_add(&self.positions(cache, n_new)?)?;
+        let embedded = kernels::cast(&self.token_embedding.rows(&tokens)?, self.dtype)?;
+        let mut x = kernels::add(&embedded.reshape((n_batch, n_new, ()))?, &self.positions(cache, n_new)?)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let y = norm(&layer.attn_ln, &x)?;
             x = layer.attn.forward_causal(&y, x, cache.layer(i), cache.lens())?;
@@ -342,7 +352,7 @@ impl TextDecoder {
             x = layer.mlp.forward(x)?;
         }
         cache.advance(n_new);
-        Ok(norm(&self.ln, &x)?.to_dtype(self.dtype)?)
+        Ok(kernels::cast(&norm(&self.ln, &x)?, self.dtype)?)
     }
 }
 
@@ -395,5 +405,10 @@ impl Mlp {
 /// Layer norm in f32, whatever the network computes in. x: (…, n_state) -> the same
 fn norm(ln: &LayerNorm, x: &Tensor) -> Result<Tensor> {
     debug_assert_eq!(x.dim(D::Minus1).ok(), ln.weight().dims().first().copied());
-    Ok(ln.forward(&x.to_dtype(DType::F32)?)?.to_dtype(x.dtype())?)
+    match ln.bias() {
+        Some(bias) if x.device().is_cpu() && x.dtype() == DType::F32 => {
+            Ok(kernels::layer_norm(x, ln.weight(), bias, EPSILON as f32)?)
+        }
+        _ => Ok(on_device(|| ln.forward(&x.to_dtype(DType::F32)?)?.to_dtype(x.dtype()))?),
+    }
 }

@@ -206,9 +206,14 @@ fn token_probabilities(
 fn attention_matrix(scores: &[Tensor], n_tokens: usize, n_cols: usize) -> Result<Vec<f32>> {
     let mut mean = vec![0f32; n_tokens * n_cols];
     for head in scores {
-        let head = head.squeeze(0)?.narrow(1, 0, n_cols)?.contiguous()?;
-        let weights = candle_nn::ops::softmax_last_dim(&head)?;
-        let mut weights: Vec<f32> = weights.flatten_all()?.to_vec1()?;
+        let head = head.squeeze(0)?.narrow(1, 0, n_cols)?;
+        let mut weights: Vec<f32> = head.flatten_all()?.to_vec1()?;
+        for row in weights.chunks_exact_mut(n_cols) {
+            let max = kernels::max(row);
+            row.iter_mut().for_each(|x| *x = (*x - max).exp());
+            let sum: f32 = row.iter().sum();
+            row.iter_mut().for_each(|x| *x /= sum);
+        }
         path::standardise_columns(&mut weights, n_cols);
         for row in weights.chunks_exact_mut(n_cols) {
             median_filter(row, MEDIAN_FILTER_WIDTH);

@@ -2,18 +2,22 @@
 //! across tokens, words found from tokens. Names and rules are those of openai/whisper, `whisper/tokenizer.py`.
 
 use std::collections::BTreeSet;
-
-use tokenizers::Tokenizer as Inner;
+use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
 use crate::languages::{self, LANGUAGES};
 use crate::options::{Task, TextOrTokens};
 
+mod bpe;
 mod bytes;
 mod encoder;
+mod gpt2;
 mod known;
+mod letters;
+#[cfg(feature = "tokenizers")]
+mod other;
 mod ranks;
-mod repair;
+mod split;
 mod vocabulary;
 mod words;
 
@@ -98,6 +102,20 @@ struct Ids {
     non_speech: Vec<u32>,
 }
 
+impl Ids {
+    /// Of `n_text` tokens of text with the special tokens of a vocabulary of this size after them.
+    fn of_list(n_text: usize, n_vocab: usize, encode: impl Fn(&str) -> Result<Vec<u32>>) -> Result<Self> {
+        let names = vocabulary::special_names(n_vocab)?;
+        Ok(Self {
+            blank: encode(" ")?,
+            non_speech: non_speech(encode)?,
+            special: SpecialTokens::find(n_vocab, |name| {
+                names.iter().position(|n| n == name).map(|at| (n_text + at) as u32)
+            })?,
+        })
+    }
+}
+
 /// Encodes and decodes text, and knows the special tokens of one network.
 pub struct Tokenizer {
     encoder: Encoder,
@@ -124,7 +142,14 @@ impl Tokenizer {
     pub fn from_json(json: &[u8], n_vocab: usize) -> Result<Self> {
         match known::in_json(json, n_vocab) {
             Some(text) => Self::of_openai(text, n_vocab),
-            None => Self::read(repair::read(json)?, n_vocab),
+            None => match gpt2::read(json)? {
+                Some(read) => {
+                    let bytes = |eot, n| gpt2::bytes(&read.ids, eot, n);
+                    let encoder = Encoder::from(read.bpe);
+                    Self::read(encoder, |name| read.ids.get(name).copied(), bytes, n_vocab)
+                }
+                None => Self::of_other_rules(json, n_vocab),
+            },
         }
     }
 
@@ -135,7 +160,14 @@ impl Tokenizer {
     pub fn from_tokens(tokens: &[Box<[u8]>], n_vocab: usize) -> Result<Self> {
         match known::in_list(tokens, n_vocab) {
             Some(text) => Self::of_openai(text, n_vocab),
-            None => Self::read(vocabulary::tokenizer(tokens.iter().map(|token| &**token), n_vocab)?, n_vocab),
+            None => {
+                let bpe = vocabulary::bpe(tokens.iter().map(|token| &**token), n_vocab)?;
+                let mut text = TokenBytes::default();
+                tokens.iter().take(vocabulary::n_text(n_vocab)?).for_each(|token| text.push(token));
+                let encode = |piece: &str| Ok(bpe.encode(piece));
+                let ids = Ids::of_list(text.len(), n_vocab, encode)?;
+                Self::of_list(Encoder::from(bpe), ids, text, n_vocab)
+            }
         }
     }
 
@@ -150,9 +182,25 @@ impl Tokenizer {
     /// The tokenizer of OpenAI's models with a vocabulary of this size.
     ///
     /// # Errors
-    /// If they have no such vocabulary.
+    /// If they have no such vocabulary, or it was built without the feature `vocabularies`.
     pub fn built_in(n_vocab: usize) -> Result<Self> {
         Self::of_openai(vocabulary::built_in(n_vocab)?, n_vocab)
+    }
+
+    /// The same from the list of tokens that [`Tokenizer::packed_name`] names, for a build that has none.
+    ///
+    /// # Errors
+    /// If it is another file, or damaged, and as [`Tokenizer::built_in`].
+    pub fn from_packed(packed: &[u8], n_vocab: usize) -> Result<Self> {
+        Self::of_openai(vocabulary::unpack(packed, n_vocab)?, n_vocab)
+    }
+
+    /// The file in `core/assets` with the tokens of OpenAI's models with a vocabulary of this size.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::built_in`].
+    pub fn packed_name(n_vocab: usize) -> Result<&'static str> {
+        vocabulary::packed_name(n_vocab)
     }
 
     /// The same as a `tokenizer.json`.
@@ -160,40 +208,53 @@ impl Tokenizer {
     /// # Errors
     /// If the tokenizer can't be written.
     pub fn to_json(&self) -> Result<String> {
-        self.encoder.get()?.to_string(false).map_err(|e| Error::Tokenizer(e.to_string()))
+        self.encoder.to_json(&self.bytes, self.special.eot..self.special.timestamp_begin)
     }
 
     /// Over OpenAI's tokens of text. What encodes is made when a text is to be encoded, as few runs have one: it takes
     /// longer than everything else here.
     fn of_openai(text: TokenBytes, n_vocab: usize) -> Result<Self> {
-        let names = vocabulary::special_names(n_vocab)?;
-        let n_text = text.len();
-        let ranks =
-            Ranks::of(&text, symbols().map(|(symbol, _)| symbol).chain(BEFORE_WORDS.map(String::from)));
-        let encode = |piece: &str| Ok(ranks.encode(piece));
-        let ids = Ids {
-            blank: encode(" ")?,
-            non_speech: non_speech(encode)?,
-            special: SpecialTokens::find(n_vocab, |name| {
-                names.iter().position(|n| n == name).map(|at| (n_text + at) as u32)
-            })?,
-        };
-        let mut bytes = text;
-        names.iter().for_each(|name| bytes.push(name.as_bytes()));
-        Ok(Self::new(Encoder::built_in(n_vocab), ids, n_vocab, bytes))
+        let pieces = symbols().map(|(symbol, _)| symbol).chain(BEFORE_WORDS.map(String::from));
+        let ranks = Ranks::of(&text, pieces);
+        let ids = Ids::of_list(text.len(), n_vocab, |piece| Ok(ranks.encode(piece)))?;
+        Self::of_list(Encoder::Gpt2(OnceLock::new()), ids, text, n_vocab)
     }
 
-    fn read(mut inner: Inner, n_vocab: usize) -> Result<Self> {
-        // `<|endoftext|>` in a prompt is nine characters, not a command.
-        inner.set_encode_special_tokens(true);
-        let encode = |text: &str| encode_with(&inner, text);
+    fn of_list(encoder: Encoder, ids: Ids, mut bytes: TokenBytes, n_vocab: usize) -> Result<Self> {
+        let names = vocabulary::special_names(n_vocab)?;
+        names.iter().for_each(|name| bytes.push(name.as_bytes()));
+        Ok(Self::new(encoder, ids, n_vocab, bytes))
+    }
+
+    #[cfg(feature = "tokenizers")]
+    fn of_other_rules(json: &[u8], n_vocab: usize) -> Result<Self> {
+        let inner = other::read(json)?;
+        let encoder = Encoder::Other(Box::new(inner.clone()));
+        let bytes = |eot, n| bytes::of(|id| inner.id_to_token(id).unwrap_or_default(), eot, n);
+        Self::read(encoder, |name| inner.token_to_id(name), bytes, n_vocab)
+    }
+
+    #[cfg(not(feature = "tokenizers"))]
+    fn of_other_rules(_: &[u8], _: usize) -> Result<Self> {
+        let words = "`tokenizer.json` has other rules than GPT-2's, which this build lacks the feature `tokenizers` for";
+        Err(Error::Tokenizer(words.into()))
+    }
+
+    /// `id`: of a name; `bytes`: of the ids below a number, those from the end of text on by their names.
+    fn read(
+        encoder: Encoder,
+        id: impl Fn(&str) -> Option<u32>,
+        bytes: impl Fn(u32, u32) -> Result<TokenBytes>,
+        n_vocab: usize,
+    ) -> Result<Self> {
+        let encode = |text: &str| encoder.encode(text, &TokenBytes::default());
         let ids = Ids {
             blank: encode(" ")?,
             non_speech: non_speech(encode)?,
-            special: SpecialTokens::find(n_vocab, |name| inner.token_to_id(name))?,
+            special: SpecialTokens::find(n_vocab, id)?,
         };
-        let bytes = bytes::of(&inner, ids.special.0.eot, ids.special.0.timestamp_begin)?;
-        Ok(Self::new(Encoder::from(inner), ids, n_vocab, bytes))
+        let bytes = bytes(ids.special.0.eot, ids.special.0.timestamp_begin)?;
+        Ok(Self::new(encoder, ids, n_vocab, bytes))
     }
 
     /// `bytes`: of every token before the timestamps.
@@ -257,7 +318,7 @@ impl Tokenizer {
     /// # Errors
     /// If the tokenizer's own rules fail.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        encode_with(self.encoder.get()?, text)
+        self.encoder.encode(text, &self.bytes)
     }
 
     /// Ids of a prompt or prefix: text gets the space it begins with, ids stay as they are.
@@ -348,11 +409,4 @@ fn non_speech(encode: impl Fn(&str) -> Result<Vec<u32>>) -> Result<Vec<u32>> {
         }
     }
     Ok(tokens.into_iter().collect())
-}
-
-fn encode_with(inner: &Inner, text: &str) -> Result<Vec<u32>> {
-    let encoding = inner
-        .encode_fast(text, false)
-        .map_err(|e| Error::Tokenizer(format!("could not encode `{text}`: {e}")))?;
-    Ok(encoding.get_ids().to_vec())
 }

@@ -13,8 +13,9 @@ use candle_transformers::quantized_var_builder::VarBuilder as QuantisedVarBuilde
 use crate::error::{Error, Result};
 #[cfg(feature = "candle-transformers")]
 use crate::kernels::Written;
-use crate::kernels::{Panels, Part, Products};
+use crate::kernels::{Panels, Part, Products, cast, on_device};
 use crate::linear::Linear;
+use crate::model::EPSILON;
 
 pub mod arriving;
 mod checkpoint;
@@ -192,10 +193,17 @@ impl Weights {
             let bias = if bias { Some(here.tensor(&[n_out], "bias")?) } else { None };
             here.matrix(n_in, n_out, bias)
         };
-        match layers {
-            [layer] => one(layer),
-            layers => Ok(Linear::fuse(&layers.iter().map(one).collect::<Result<Vec<_>>>()?)?),
-        }
+        // Outside of it an error of this crate stays one.
+        on_device(|| {
+            Ok(match layers {
+                [layer] => one(layer),
+                layers => layers
+                    .iter()
+                    .map(one)
+                    .collect::<Result<Vec<_>>>()
+                    .and_then(|layers| Ok(Linear::fuse(&layers)?)),
+            })
+        })?
     }
 
     /// `{name}.weight` (n_vocab, n_state), from tokens to states and back to logits.
@@ -303,8 +311,8 @@ impl Weights {
     /// As [`Weights::tensor`].
     pub fn layer_norm(&self, n: usize, name: &str) -> Result<LayerNorm> {
         let here = self.pp(name);
-        let f32 = |t: Tensor| t.to_dtype(DType::F32);
-        Ok(LayerNorm::new(f32(here.tensor(&[n], "weight")?)?, f32(here.tensor(&[n], "bias")?)?, 1e-5))
+        let f32 = |t: Tensor| cast(&t, DType::F32);
+        Ok(LayerNorm::new(f32(here.tensor(&[n], "weight")?)?, f32(here.tensor(&[n], "bias")?)?, EPSILON))
     }
 
     fn full(&self, name: &str) -> String {

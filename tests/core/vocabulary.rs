@@ -53,8 +53,7 @@ fn the_built_in_vocabularies_are_those_of_tokenizer_json() {
 /// The tokenizer of `tokenizer.json`, none of it taken from what is built in: a rule that does nothing makes it one of its
 /// own.
 fn as_read(n_vocab: usize) -> Tokenizer {
-    changed(n_vocab, |json| json["normalizer"] = serde_json::json!({"type": "Sequence", "normalizers": []}))
-        .unwrap()
+    changed(n_vocab, by_tokenizers).unwrap()
 }
 
 fn changed(
@@ -85,6 +84,55 @@ fn what_differs_from_openais_is_read_as_it_is() {
     assert_eq!(lower.encode(" TEA").unwrap(), tea);
     let lacking = changed(n_vocab, |json| drop(json["added_tokens"].as_array_mut().unwrap().pop()));
     assert!(lacking.unwrap_err().to_string().contains("<|notimestamps|>"));
+}
+
+/// A rule that does nothing has a file read by the crate `tokenizers`.
+fn by_tokenizers(json: &mut serde_json::Value) {
+    json["normalizer"] = serde_json::json!({"type": "Sequence", "normalizers": []});
+}
+
+#[test]
+fn other_tokens_by_gpt2s_rules_are_those_of_the_crate_tokenizers() {
+    let n_vocab = 51865;
+    let other = |json: &mut serde_json::Value| {
+        let vocab = &mut json["model"]["vocab"];
+        (vocab["Ġtea"], vocab["Ġcup"]) = (vocab["Ġcup"].clone(), vocab["Ġtea"].clone());
+        // As a converter leaves it that takes the first merge for a comment.
+        json["model"]["merges"].as_array_mut().unwrap().remove(0);
+        for (id, content, normalized) in [(50364, "<|0.00|>", true), (50365, "<|0.00|>+", false)] {
+            let token = serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": normalized, "special": false});
+            json["added_tokens"].as_array_mut().unwrap().push(token);
+        }
+    };
+    let ours = changed(n_vocab, other).unwrap();
+    let theirs = changed(n_vocab, |json| {
+        other(json);
+        by_tokenizers(json);
+    })
+    .unwrap();
+    let again = Tokenizer::from_json(ours.to_json().unwrap().as_bytes(), n_vocab).unwrap();
+    let long = "a".repeat(2000) + &" ".repeat(2000) + "b";
+    let added = " tea <|0.00|> the<|0.00|>+cup<|endoftext|>";
+    for text in texts().iter().map(String::as_str).chain([&*long, added]) {
+        assert_eq!(ours.encode(text).unwrap(), theirs.encode(text).unwrap(), "{text:?}");
+        assert_eq!(ours.encode(text).unwrap(), again.encode(text).unwrap(), "{text:?}");
+    }
+    assert_eq!(ours.non_speech_tokens(), theirs.non_speech_tokens());
+    for id in 0..n_vocab as u32 {
+        assert_eq!(ours.decode_with_timestamps(&[id]), theirs.decode_with_timestamps(&[id]));
+    }
+}
+
+#[test]
+fn texts_are_cut_at_every_character_as_by_the_crate_tokenizers() {
+    let (ours, theirs) = (Tokenizer::built_in(51865).unwrap(), as_read(51865));
+    let all: Vec<char> = ('\0'..=char::MAX).collect();
+    for some in all.chunks(100) {
+        let beside = |c: &char| format!("a{c}b1{c}2!{c}?{c}{c}  {c} {c}'s");
+        let text: String = some.iter().map(beside).collect();
+        assert_eq!(ours.encode(&text).unwrap(), theirs.encode(&text).unwrap(), "{text:?}");
+    }
 }
 
 #[test]

@@ -22,8 +22,12 @@ fn bundled(name: &str) -> Vec<u8> {
 fn files_of_the_bundled_model_become_the_sentence_of_a_file() {
     let (config, generation_config) = (bundled("config.json"), bundled("generation_config.json"));
     let tokenizer = bundled("tokenizer.json");
-    let files =
-        model::Files { config: &config, generation_config: &generation_config, tokenizer: &tokenizer };
+    let files = model::Files {
+        config: &config,
+        generation_config: &generation_config,
+        tokenizer: &tokenizer,
+        vocabulary: &[],
+    };
     let weights = Checkpoint::open(vec![Box::new(bundled("model.gguf"))]).unwrap();
     let transcriber = model::load(&files, weights, model::matrices("f32").unwrap()).unwrap();
     let audio = media::decode(std::io::Cursor::new(file("tests/data/jfk.flac")), None).unwrap();
@@ -39,10 +43,18 @@ fn products_are_of_floats_or_of_integers() {
 }
 
 #[test]
-fn weights_alone_say_their_sizes_and_have_their_words_built_in() {
-    let files = model::Files { config: &[], generation_config: &[], tokenizer: &[] };
-    let weights = Checkpoint::open(vec![Box::new(bundled("model.gguf"))]).unwrap();
-    let transcriber = model::load(&files, weights, Matrices::Floats).unwrap();
+fn weights_alone_say_their_sizes_and_which_vocabulary_they_need() {
+    let files = model::Files { config: &[], generation_config: &[], tokenizer: &[], vocabulary: &[] };
+    let weights = || Checkpoint::open(vec![Box::new(bundled("model.gguf"))]).unwrap();
+    assert_eq!(model::vocabulary(&files, &weights()).unwrap(), Some("gpt2.deflate"));
+    assert_eq!(model::vocabulary(&model::Files { tokenizer: b"{}", ..files }, &weights()).unwrap(), None);
+    let load = |name| {
+        let vocabulary = file(&format!("core/assets/{name}.deflate"));
+        model::load(&model::Files { vocabulary: &vocabulary, ..files }, weights(), Matrices::Floats)
+    };
+    let error = load("multilingual").unwrap_err().to_string();
+    assert!(error.contains("`gpt2.deflate` is damaged"), "{error}");
+    let transcriber = load("gpt2").unwrap();
     assert_eq!(model::info(transcriber.model().dims())["n_vocab"], 51864);
     assert_eq!(model::info(transcriber.model().dims())["multilingual"], false);
 }

@@ -1,15 +1,15 @@
 // The thread that computes: one model, one thing at a time. Messages are {id, op, …}; answers {id, event}, {id, result}
 // or {id, error, fatal}.
 
-import init, { Arriving, Audio, Hash, Whisper, estimate, lastPanic } from "./candle_whisper_web.js";
+import init, { Arriving, Audio, Hash, Opened, estimate, lastPanic } from "./candle_whisper_web.js";
+import { beside } from "./beside.js";
 import { CandleWhisperError, aborted, asError } from "./errors.js";
 import { obtain } from "./fetch.js";
 import { startHelpers } from "./helpers.js";
 import { compileHere, source } from "./platform.js";
 import { answer } from "./runtime.js";
-import { vadWeights } from "./vad.js";
 
-/** @type {Whisper | null} */
+/** @type {import("./candle_whisper_web.js").Whisper | null} */
 let whisper = null;
 /** @type {Audio | null} the module's, not the browser's */
 let audio = null;
@@ -21,6 +21,8 @@ let flag = null;
 let stopped = 0;
 /** @type {{run: import("./candle_whisper_web.js").LiveRun, ended: boolean, wake: () => void} | null} a live transcription */
 let live = null;
+
+const TOOLS = { newHash: () => new Hash(), converter: Arriving };
 
 /** Bytes that a 32-bit module can have, with some room for what the estimate does not know. */
 const MOST = 4e9;
@@ -46,14 +48,13 @@ const OPERATIONS = {
     const found = {};
     /** @type {object | null} */
     let dims = null;
-    const tools = { newHash: () => new Hash(), converter: Arriving };
     for (const [name, file] of Object.entries(files)) {
       // What is too large is known from the first bytes of the answer.
       const report = (/** @type {import("./types.js").LoadProgress} */ progress, /** @type {number | null} */ size) => {
         if (name === "weights" && size !== null) checkMemory(dims, size);
         tell(progress);
       };
-      found[name] = file.url ? await obtain(file, tools, report) : file;
+      found[name] = file.url ? await obtain(file, TOOLS, report) : file;
       if (name !== "config") continue;
       dims = await dimsOf(found[name]);
       // The least that its numbers can be.
@@ -75,8 +76,9 @@ const OPERATIONS = {
     try {
       checkMemory(await dimsOf(files.config), weights.size);
       whisper?.free();
-      hasVad = false;
-      whisper = new Whisper(config, generation, tokenizer, dtype ?? "quantised", weights.size, weights.read);
+      [whisper, hasVad] = [null, false];
+      const opened = new Opened(config, generation, tokenizer, weights.size, weights.read);
+      whisper = opened.load(await lacking(opened), dtype ?? "quantised");
       // The guards ask it where they doubt. Without its weights they ask nobody; who needs them will be told.
       await listen().catch(() => {});
       return whisper.info();
@@ -176,10 +178,21 @@ const OPERATIONS = {
   },
 };
 
+/** @param {Opened} opened */
+async function lacking(opened) {
+  try {
+    const file = opened.vocabulary();
+    return file ? await beside(file, TOOLS) : new Uint8Array();
+  } catch (error) {
+    opened.free();
+    throw error;
+  }
+}
+
 /** Gives the model voice activity detection, if it has none yet. */
 async function listen() {
   if (hasVad) return;
-  loaded().setVad(await vadWeights({ newHash: () => new Hash(), converter: Arriving }));
+  loaded().setVad(await beside("silero_vad.safetensors", TOOLS));
   hasVad = true;
 }
 

@@ -26,6 +26,7 @@ pub mod windows;
 use audio::Audio;
 use candle_whisper_core::languages::LANGUAGES;
 use candle_whisper_core::vad::Vad;
+use candle_whisper_core::weights::Checkpoint;
 use candle_whisper_core::{Error, Event, TranscribeOptions, Transcriber, Transcription};
 use error::thrown;
 use live::LiveRun;
@@ -39,29 +40,70 @@ pub struct Whisper {
     windows: windows::Windows,
 }
 
+/// A model's files, opened: what they lack can be fetched before it is loaded.
 #[wasm_bindgen]
-impl Whisper {
-    /// Loads a model: `config.json`, `generation_config.json` and `tokenizer.json`, each empty if there is none, and
-    /// weights of `size` bytes in any format the core knows. `read(offset, length)` gives some of them as a
-    /// `Uint8Array`, at once. `dtype` says what is multiplied, see [`model::matrices`].
+#[derive(Debug)]
+pub struct Opened {
+    config: Vec<u8>,
+    generation_config: Vec<u8>,
+    tokenizer: Vec<u8>,
+    checkpoint: Checkpoint,
+}
+
+#[wasm_bindgen]
+impl Opened {
+    /// Opens `config.json`, `generation_config.json` and `tokenizer.json`, each empty if there is none, and weights of `size`
+    /// bytes in any format the core knows. `read(offset, length)` gives some of them as a `Uint8Array`, at once.
     ///
     /// # Errors
-    /// If one of them is broken or they do not belong together.
+    /// If the weights are broken.
     #[wasm_bindgen(constructor)]
     pub fn new(
-        config: &[u8],
-        generation_config: &[u8],
-        tokenizer: &[u8],
-        dtype: &str,
+        config: Vec<u8>,
+        generation_config: Vec<u8>,
+        tokenizer: Vec<u8>,
         size: f64,
         read: Function,
-    ) -> Result<Whisper, JsValue> {
-        let files = model::Files { config, generation_config, tokenizer };
-        let load = || model::load(&files, source::checkpoint(size, &read)?, model::matrices(dtype)?);
-        let transcriber = load().map_err(|error| thrown(&error))?;
-        Ok(Self { transcriber, run: None, windows: windows::Windows::default() })
+    ) -> Result<Opened, JsValue> {
+        let checkpoint = source::checkpoint(size, &read).map_err(|error| thrown(&error))?;
+        Ok(Self { config, generation_config, tokenizer, checkpoint })
     }
 
+    fn files<'a>(&'a self, vocabulary: &'a [u8]) -> model::Files<'a> {
+        let Self { config, generation_config, tokenizer, .. } = self;
+        model::Files { config, generation_config, tokenizer, vocabulary }
+    }
+
+    /// The file beside the module that has the model's tokens, if it brings none.
+    ///
+    /// # Errors
+    /// If a file is broken, or its tokens are not known.
+    pub fn vocabulary(&self) -> Result<Option<String>, JsValue> {
+        let name = model::vocabulary(&self.files(&[]), &self.checkpoint);
+        Ok(name.map_err(|error| thrown(&error))?.map(String::from))
+    }
+
+    /// Loads the model, with that file, or nothing if it is not needed. `dtype` says what is multiplied, see
+    /// [`model::matrices`].
+    ///
+    /// # Errors
+    /// If a file is broken or they do not belong together.
+    pub fn load(self, vocabulary: &[u8], dtype: &str) -> Result<Whisper, JsValue> {
+        let Self { config, generation_config, tokenizer, checkpoint } = self;
+        let files = model::Files {
+            config: &config,
+            generation_config: &generation_config,
+            tokenizer: &tokenizer,
+            vocabulary,
+        };
+        let load = || model::load(&files, checkpoint, model::matrices(dtype)?);
+        let transcriber = load().map_err(|error| thrown(&error))?;
+        Ok(Whisper { transcriber, run: None, windows: windows::Windows::default() })
+    }
+}
+
+#[wasm_bindgen]
+impl Whisper {
     /// The network's sizes by Hugging Face's names, and whether it knows many languages.
     ///
     /// # Errors

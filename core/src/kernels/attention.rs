@@ -8,7 +8,7 @@ use half::f16;
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, Simd, WIDTH};
 use super::tile::{Rows, sums};
-use super::{math, pool};
+use super::{math, on_device, pool};
 
 mod few;
 mod integers;
@@ -368,6 +368,8 @@ pub(crate) fn attention_of(q: &Tensor, seen: &[Seen<'_>], n_head: usize, causal:
     if q.device().is_cpu() && q.dtype() == DType::F32 && kept && rows(q) {
         return q.apply_op1_no_bwd(&Attention { n_head, causal, seen });
     }
-    let (k, v, lens) = gathered(seen)?;
-    attention_by_steps(q, &k, &v, n_head, causal, &lens)
+    on_device(|| {
+        let (k, v, lens) = gathered(seen)?;
+        attention_by_steps(q, &k, &v, n_head, causal, &lens)
+    })
 }

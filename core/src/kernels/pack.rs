@@ -10,7 +10,7 @@ use super::blocks::{self, Parts, Shape};
 use super::shared::SharedOut;
 use super::simd::{Simd, WIDTH};
 use super::store::{Blocks, Matrix, Store};
-use super::{math, pool};
+use super::{cast, math, pool};
 
 /// Rows of a matrix and how they are written: floats of this type or ggml's blocks, little-endian.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ impl Part<'static> {
     /// If it is no matrix.
     pub fn of(floats: &Tensor) -> Result<Self> {
         let n = floats.dim(0)?;
-        let floats = floats.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+        let floats = cast(&floats.flatten_all()?, DType::F32)?.to_vec1::<f32>()?;
         let bytes = floats.iter().flat_map(|x| x.to_le_bytes()).collect();
         Ok(Self { n, written: Written::Floats(DType::F32), bytes: Cow::Owned(bytes) })
     }

@@ -1,11 +1,15 @@
 //! One track's packets to interleaved samples, by whichever decoder knows its codec.
 
+use std::sync::LazyLock;
+
 use symphonia::core::audio::{Channels, GenericAudioBufferRef as Buffer, Position};
 use symphonia::core::codecs::audio::well_known::{
     CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS,
 };
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::codecs::registry::CodecRegistry;
 use symphonia::core::packet::Packet;
+use symphonia::default::codecs;
 
 use super::aac::Aac;
 use super::opus::{self, Opus};
@@ -24,6 +28,18 @@ pub(super) struct Container {
 
 /// Samples per channel in a packet; FLAC's longest have 65,535.
 const MAX_FRAMES: u64 = 1 << 17;
+
+/// All of symphonia's but AAC, which has a better decoder here.
+static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
+    let mut registry = CodecRegistry::new();
+    registry.register_audio_decoder::<codecs::AdpcmDecoder>();
+    registry.register_audio_decoder::<codecs::AlacDecoder>();
+    registry.register_audio_decoder::<codecs::FlacDecoder>();
+    registry.register_audio_decoder::<codecs::MpaDecoder>();
+    registry.register_audio_decoder::<codecs::PcmDecoder>();
+    registry.register_audio_decoder::<codecs::VorbisDecoder>();
+    registry
+});
 
 enum Decoder {
     Symphonia(Box<dyn AudioDecoder>),
@@ -78,9 +94,8 @@ impl Codec {
             CODEC_ID_OPUS => Decoder::Opus(Opus::new(extra, channels)?),
             CODEC_ID_AAC => Decoder::Aac(Box::new(Aac::new(extra, params.sample_rate, channels)?)),
             other => {
-                let codecs = symphonia::default::get_codecs();
                 let options = AudioDecoderOptions::default();
-                let made = codecs.make_audio_decoder(params, &options);
+                let made = CODECS.make_audio_decoder(params, &options);
                 Decoder::Symphonia(made.map_err(|error| {
                     Error::Audio(format!(
                         "audio in the codec `{}` can't be decoded here ({error}): convert it first, \

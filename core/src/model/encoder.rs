@@ -1,13 +1,13 @@
 //! The audio encoder: two convolutions, then layers of self-attention.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 use candle_nn::{Conv1d, Conv1dConfig, LayerNorm, Module};
 
 use super::{Mlp, norm};
 use crate::attention::SelfAttention;
 use crate::dims::ModelDimensions;
 use crate::error::{Error, Result};
-use crate::kernels;
+use crate::kernels::{self, on_device};
 use crate::weights::Weights;
 
 /// From mel spectrogram to audio features.
@@ -35,7 +35,7 @@ impl Convolution {
         Ok(match self {
             Self::Kernel(kernel) => kernel.forward_gelu(x)?,
             Self::Device(conv) => {
-                conv.forward(&x.transpose(1, 2)?.contiguous()?)?.gelu_erf()?.transpose(1, 2)?
+                on_device(|| conv.forward(&x.transpose(1, 2)?.contiguous()?)?.gelu_erf()?.transpose(1, 2))?
             }
         })
     }
@@ -103,7 +103,7 @@ impl AudioEncoder {
                 "the encoder has {most} positions of {states} states, the audio gave {n_ctx} of {n_state}"
             )));
         }
-        Ok(x.broadcast_add(&self.positional_embedding.narrow(0, 0, n_ctx)?)?)
+        Ok(kernels::add(&x, &self.positional_embedding.narrow(0, 0, n_ctx)?)?)
     }
 }
 
@@ -116,7 +116,7 @@ pub fn audio_positions(dims: &ModelDimensions, w: &Weights) -> Result<Tensor> {
     if w.contains("embed_positions.weight") {
         return w.tensor(&[dims.n_audio_ctx, dims.n_state], "embed_positions.weight");
     }
-    Ok(sinusoids(dims.n_audio_ctx, dims.n_state)?.to_dtype(w.dtype())?.to_device(w.device())?)
+    Ok(kernels::cast(&sinusoids(dims.n_audio_ctx, dims.n_state)?, w.dtype())?.to_device(w.device())?)
 }
 
 /// Sines, then cosines, of positions over wavelengths from 2π to 10000 · 2π. -> (length, channels)
@@ -130,5 +130,5 @@ fn sinusoids(length: usize, channels: usize) -> Result<Tensor> {
             angles.clone().map(f64::sin).chain(angles.map(f64::cos)).map(|x| x as f32)
         })
         .collect();
-    Ok(Tensor::from_vec(values, (length, channels), &candle_core::Device::Cpu)?.to_dtype(DType::F32)?)
+    Ok(Tensor::from_vec(values, (length, channels), &candle_core::Device::Cpu)?)
 }

@@ -1,7 +1,5 @@
 //! The bytes behind each token, and GPT-2's way to write them.
 
-use tokenizers::Tokenizer;
-
 use crate::error::{Error, Result};
 
 /// What each id stands for, from 0 on, one behind the other.
@@ -39,12 +37,12 @@ impl TokenBytes {
 }
 
 /// Of the ids below `n`, from `eot` on by their names.
-pub(super) fn of(inner: &Tokenizer, eot: u32, n: u32) -> Result<TokenBytes> {
+pub(super) fn of(name: impl Fn(u32) -> String, eot: u32, n: u32) -> Result<TokenBytes> {
     let byte_of = byte_of();
     let mut all = TokenBytes::default();
     let mut bytes = Vec::new();
     for id in 0..n {
-        let token = inner.id_to_token(id).unwrap_or_default();
+        let token = name(id);
         if id >= eot {
             all.push(token.as_bytes());
         } else if spelled(&token, &byte_of, &mut bytes) {

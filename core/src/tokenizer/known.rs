@@ -1,5 +1,5 @@
-//! Whether a file has one of OpenAI's vocabularies, which are built in: nearly all have. It is told by comparing, in a
-//! twentieth of the time that it takes to build a tokenizer from the file.
+//! Whether a file has one of OpenAI's vocabularies: nearly all have. It is told by a hash, in a twentieth of the time that it
+//! takes to build a tokenizer from the file.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,46 +13,51 @@ use super::vocabulary;
 
 /// OpenAI's tokens of text, if these are they.
 pub(super) fn in_list(tokens: &[Box<[u8]>], n_vocab: usize) -> Option<TokenBytes> {
-    let text = vocabulary::built_in(n_vocab).ok()?;
     // What a list has beyond them are special tokens, under any name.
-    let same =
-        tokens.len() >= text.len() && text.iter().eq(tokens[..text.len()].iter().map(|token| &**token));
-    same.then_some(text)
+    let tokens = tokens.get(..vocabulary::n_text(n_vocab).ok()?)?;
+    let mut text = vocabulary::room(n_vocab, tokens.iter().map(|token| token.len()).sum()).ok()?;
+    tokens.iter().for_each(|token| text.push(token));
+    vocabulary::are_openais(&text, n_vocab).then_some(text)
 }
 
 /// OpenAI's tokens of text, if a `tokenizer.json` has them, their special tokens and their rules.
 pub(super) fn in_json(json: &[u8], n_vocab: usize) -> Option<TokenBytes> {
-    let text = vocabulary::built_in(n_vocab).ok()?;
+    let n_text = vocabulary::n_text(n_vocab).ok()?;
     let names = vocabulary::special_names(n_vocab).ok()?;
-    let file: File<'_> = serde_json::from_slice(json).ok()?;
-    if !file.rules_are_openais() {
+    let rules: Rules = serde_json::from_slice(json).ok()?;
+    if !rules.are_gpt2s() {
         return None;
     }
-    let special = |id: u32| names.get((id as usize).checked_sub(text.len())?);
+    let file: File<'_> = serde_json::from_slice(json).ok()?;
+    let special = |id: u32| names.get((id as usize).checked_sub(n_text)?);
     let named = |id: u32, name: &str| special(id).is_some_and(|known| *known == name || old(known) == name);
-    let byte_of = byte_of();
-    let mut bytes = Vec::new();
-    let mut seen = vec![false; text.len()];
+    let mut by_id: Vec<Option<&str>> = vec![None; n_text];
     for (token, id) in &file.model.vocab.0 {
-        match seen.get_mut(*id as usize) {
-            Some(seen) if spelled(&token.0, &byte_of, &mut bytes) && text.get(*id) == Some(&bytes) => {
-                *seen = true;
-            }
-            None if named(*id, &token.0) || *id as usize >= text.len() + names.len() => {}
+        match by_id.get_mut(*id as usize) {
+            Some(place @ None) => *place = Some(&token.0),
+            None if named(*id, &token.0) || *id as usize >= n_text + names.len() => {}
             _ => return None,
         }
     }
     let mut found = vec![false; names.len()];
     for token in &file.added_tokens {
-        match found.get_mut((token.id as usize).checked_sub(text.len())?) {
+        match found.get_mut((token.id as usize).checked_sub(n_text)?) {
             Some(found) if named(token.id, &token.content) => *found = true,
             // Timestamps.
             None => {}
             Some(_) => return None,
         }
     }
-    let all = seen.into_iter().chain(found).all(|there| there);
-    all.then_some(text)
+    if !found.into_iter().all(|there| there) {
+        return None;
+    }
+    let byte_of = byte_of();
+    let (mut bytes, mut text) = (Vec::new(), vocabulary::room(n_vocab, n_text * 8).ok()?);
+    for token in by_id {
+        spelled(token?, &byte_of, &mut bytes).then_some(())?;
+        text.push(&bytes);
+    }
+    vocabulary::are_openais(&text, n_vocab).then_some(text)
 }
 
 /// What older files call a special token.
@@ -70,14 +75,33 @@ struct File<'a> {
     model: Model<'a>,
     #[serde(borrow)]
     added_tokens: Vec<Added<'a>>,
-    normalizer: Value,
-    pre_tokenizer: Value,
 }
 
 #[derive(Deserialize)]
 struct Model<'a> {
     #[serde(borrow)]
     vocab: Vocab<'a>,
+}
+
+#[derive(Deserialize)]
+struct Added<'a> {
+    id: u32,
+    #[serde(borrow)]
+    content: Cow<'a, str>,
+}
+
+/// By what a file cuts texts and merges tokens.
+#[derive(Deserialize)]
+pub(super) struct Rules {
+    model: Merging,
+    #[serde(default)]
+    normalizer: Value,
+    #[serde(default)]
+    pre_tokenizer: Value,
+}
+
+#[derive(Deserialize)]
+struct Merging {
     #[serde(default)]
     dropout: Value,
     #[serde(default)]
@@ -88,15 +112,8 @@ struct Model<'a> {
     ignore_merges: Value,
 }
 
-#[derive(Deserialize)]
-struct Added<'a> {
-    id: u32,
-    #[serde(borrow)]
-    content: Cow<'a, str>,
-}
-
-impl File<'_> {
-    fn rules_are_openais(&self) -> bool {
+impl Rules {
+    pub fn are_gpt2s(&self) -> bool {
         let none = |value: &Value| value.is_null() || value == "" || value == false;
         let rule = |name: &str| &self.pre_tokenizer[name];
         let model = &self.model;

@@ -8,17 +8,32 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use flate2::read::DeflateDecoder;
-use tokenizers::models::bpe::{BPE, Vocab};
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, Tokenizer};
+use sha2::{Digest, Sha256};
 
-use super::bytes::{TokenBytes, byte_of, printable};
+use super::bpe::{Bpe, Merge};
+use super::bytes::{TokenBytes, byte_of};
 use crate::error::{Error, Result};
 use crate::languages::LANGUAGES;
 
 /// Made by `tests/tools/make-vocabularies`.
-const GPT2: &[u8] = include_bytes!("../../assets/gpt2.deflate");
-const MULTILINGUAL: &[u8] = include_bytes!("../../assets/multilingual.deflate");
+#[cfg(feature = "vocabularies")]
+const PACKED: [&[u8]; 2] =
+    [include_bytes!("../../assets/gpt2.deflate"), include_bytes!("../../assets/multilingual.deflate")];
+
+/// SHA-256 of what they unpack to: the lengths of all tokens, then their bytes.
+const SHA256: [[u8; 32]; 2] = [
+    [
+        0x5e, 0xd3, 0x91, 0xee, 0x01, 0xe9, 0xfe, 0x0d, 0x21, 0x12, 0x99, 0x94, 0xf3, 0x2c, 0xd5, 0x98, 0xe5,
+        0x7a, 0x08, 0xe7, 0x6f, 0x95, 0x12, 0xf8, 0x18, 0xeb, 0xf3, 0xae, 0xeb, 0x38, 0xfe, 0x38,
+    ],
+    [
+        0xb3, 0x42, 0x14, 0xb1, 0x87, 0x6b, 0x07, 0x5b, 0xe4, 0x96, 0xec, 0x12, 0x7f, 0x40, 0x4a, 0xd1, 0xbe,
+        0x80, 0x0e, 0x4f, 0xc1, 0x08, 0x60, 0xa2, 0x55, 0xc9, 0xef, 0xd1, 0xb5, 0x65, 0x12, 0x72,
+    ],
+];
+
+/// Their names in `core/assets`.
+const NAMES: [&str; 2] = ["gpt2.deflate", "multilingual.deflate"];
 
 /// Bytes of the longest token in either vocabulary; finding what longer ones are merged from could take hours.
 const LONGEST: usize = 128;
@@ -35,21 +50,67 @@ fn sizes(n_vocab: usize) -> Result<(usize, usize)> {
     }
 }
 
+/// Tokens of text in the vocabulary of a network with `n_vocab` tokens.
+pub(super) fn n_text(n_vocab: usize) -> Result<usize> {
+    Ok(sizes(n_vocab)?.0)
+}
+
+/// Which of OpenAI's two lists a network with `n_vocab` tokens has.
+fn which(n_vocab: usize) -> usize {
+    usize::from(n_vocab != 51864)
+}
+
+/// The name of the file with the tokens of text that OpenAI's models of this size of vocabulary have.
+pub(super) fn packed_name(n_vocab: usize) -> Result<&'static str> {
+    sizes(n_vocab)?;
+    Ok(NAMES[which(n_vocab)])
+}
+
 /// The tokens of text that OpenAI's models of this size of vocabulary have.
+#[cfg(feature = "vocabularies")]
 pub(super) fn built_in(n_vocab: usize) -> Result<TokenBytes> {
-    let (n_text, _) = sizes(n_vocab)?;
-    let packed = if n_vocab == 51864 { GPT2 } else { MULTILINGUAL };
+    unpack(PACKED[which(n_vocab)], n_vocab)
+}
+
+#[cfg(not(feature = "vocabularies"))]
+pub(super) fn built_in(n_vocab: usize) -> Result<TokenBytes> {
+    let name = packed_name(n_vocab)?;
+    Err(Error::Tokenizer(format!("this build has no `{name}`: give it by `Tokenizer::from_packed`")))
+}
+
+/// The same from the bytes of that file, which must be whole.
+pub(super) fn unpack(packed: &[u8], n_vocab: usize) -> Result<TokenBytes> {
+    let n_text = n_text(n_vocab)?;
+    let damaged = || Error::Tokenizer(format!("`{}` is damaged", NAMES[which(n_vocab)]));
     let mut unpacked = Vec::new();
-    DeflateDecoder::new(packed).read_to_end(&mut unpacked)?;
-    let (lengths, mut rest) = unpacked.split_at(n_text);
-    // Room for the special tokens and the timestamps that come after them.
-    let mut tokens = TokenBytes::with_capacity(n_vocab, rest.len() + (n_vocab - n_text) * "<|29.98|>".len());
+    DeflateDecoder::new(packed)
+        .take((n_text * LONGEST) as u64)
+        .read_to_end(&mut unpacked)
+        .map_err(|_| damaged())?;
+    let (lengths, mut rest) = unpacked.split_at_checked(n_text).ok_or_else(damaged)?;
+    let mut tokens = room(n_vocab, rest.len())?;
     for &length in lengths {
-        let (token, after) = rest.split_at(usize::from(length));
+        let (token, after) = rest.split_at_checked(usize::from(length)).ok_or_else(damaged)?;
         tokens.push(token);
         rest = after;
     }
-    Ok(tokens)
+    if are_openais(&tokens, n_vocab) { Ok(tokens) } else { Err(damaged()) }
+}
+
+/// Room for tokens of text of so many bytes, the special tokens, and the timestamps that come after them.
+pub(super) fn room(n_vocab: usize, n_bytes: usize) -> Result<TokenBytes> {
+    let n_special = n_vocab - n_text(n_vocab)?;
+    Ok(TokenBytes::with_capacity(n_vocab, n_bytes + n_special * "<|29.98|>".len()))
+}
+
+/// Whether these are the tokens of text that OpenAI's models of this size of vocabulary have.
+pub(super) fn are_openais(text: &TokenBytes, n_vocab: usize) -> bool {
+    let lengths: Option<Vec<u8>> = text.iter().map(|token| token.len().try_into().ok()).collect();
+    lengths.is_some_and(|lengths| {
+        let mut hash = Sha256::new_with_prefix(lengths);
+        text.iter().for_each(|token| hash.update(token));
+        hash.finalize()[..] == SHA256[which(n_vocab)]
+    })
 }
 
 /// The names of the special tokens that a vocabulary of this size has before the timestamps.
@@ -76,43 +137,34 @@ pub(super) fn read(file: &[u8]) -> Result<Vec<Box<[u8]>>> {
         .collect()
 }
 
-/// A tokenizer of these tokens of text; what the list has beyond them is left out.
-pub(super) fn tokenizer<'a>(tokens: impl IntoIterator<Item = &'a [u8]>, n_vocab: usize) -> Result<Tokenizer> {
-    let tokens: Vec<&[u8]> = tokens.into_iter().collect();
-    let (n_text, n_languages) = sizes(n_vocab)?;
+/// What encodes by these tokens of text; what the list has beyond them is left out.
+pub(super) fn bpe<'a>(tokens: impl IntoIterator<Item = &'a [u8]>, n_vocab: usize) -> Result<Bpe> {
+    let n_text = n_text(n_vocab)?;
+    let tokens: Vec<&[u8]> = tokens.into_iter().take(n_text).collect();
     let bad = |what: String| Error::Tokenizer(format!("the model's list of tokens {what}"));
-    let tokens = tokens.get(..n_text).ok_or_else(|| {
-        bad(format!("has {} entries, a vocabulary of {n_vocab} needs {n_text}", tokens.len()))
-    })?;
-    let ranks: HashMap<&[u8], usize> = tokens.iter().enumerate().map(|(id, &token)| (token, id)).collect();
+    if tokens.len() < n_text {
+        return Err(bad(format!("has {} entries, a vocabulary of {n_vocab} needs {n_text}", tokens.len())));
+    }
+    let ranks: HashMap<&[u8], u32> = tokens.iter().copied().zip(0..).collect();
     if ranks.len() != tokens.len() {
         return Err(bad("has the same token twice".into()));
     }
     if let Some(id) = tokens.iter().position(|token| token.len() > LONGEST) {
         return Err(bad(format!("has a token {id} of {} bytes", tokens[id].len())));
     }
-    if let Some(byte) = (0..=255u8).find(|byte| !ranks.contains_key([*byte].as_slice())) {
-        return Err(bad(format!("lacks the byte 0x{byte:02x}")));
+    let mut bytes = [None; 256];
+    for byte in 0..=255u8 {
+        let id = ranks.get([byte].as_slice()).copied();
+        bytes[usize::from(byte)] = Some(id.ok_or_else(|| bad(format!("lacks the byte 0x{byte:02x}")))?);
     }
-    let merges = tokens
-        .iter()
-        .enumerate()
-        .filter(|(_, token)| token.len() > 1)
-        .map(|(rank, token)| {
-            let (left, right) = parents(token, rank, &ranks)
-                .ok_or_else(|| bad(format!("is not in the order of merges: see token {rank}")))?;
-            Ok((written(left), written(right)))
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let vocab: Vec<(String, u32)> = (0..).zip(tokens).map(|(id, token)| (written(token), id)).collect();
-    let built = |e: tokenizers::Error| Error::Tokenizer(e.to_string());
-    let bpe = BPE::builder().vocab_and_merges(vocab.into_iter().collect::<Vocab>(), merges);
-    let mut tokenizer = Tokenizer::new(bpe.build().map_err(built)?);
-    tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true)));
-    tokenizer.with_decoder(Some(ByteLevel::default()));
-    let special = special_tokens(n_languages).map(|name| AddedToken::from(name, true));
-    tokenizer.add_special_tokens(special).map_err(built)?;
-    Ok(tokenizer)
+    let mut merges = HashMap::with_capacity(tokens.len());
+    for (&token, rank) in tokens.iter().zip(0..).filter(|(token, _)| token.len() > 1) {
+        let pair = parents(token, rank, &ranks)
+            .and_then(|(first, second)| Some((*ranks.get(first)?, *ranks.get(second)?)));
+        let pair = pair.ok_or_else(|| bad(format!("is not in the order of merges: see token {rank}")))?;
+        merges.insert(pair, Merge { rank, token: rank });
+    }
+    Ok(Bpe { bytes, merges, added: Vec::new() })
 }
 
 /// The names of the special tokens in the order of their ids.
@@ -124,7 +176,7 @@ fn special_tokens(n_languages: usize) -> impl Iterator<Item = String> {
 }
 
 /// The two tokens that merge into this one: what is left when its bytes are merged by ranks below its own.
-fn parents<'a>(token: &'a [u8], rank: usize, ranks: &HashMap<&[u8], usize>) -> Option<(&'a [u8], &'a [u8])> {
+fn parents<'a>(token: &'a [u8], rank: u32, ranks: &HashMap<&[u8], u32>) -> Option<(&'a [u8], &'a [u8])> {
     // Where each part begins, and the end.
     let mut cuts: Vec<usize> = (0..=token.len()).collect();
     while cuts.len() > 3 {
@@ -133,9 +185,4 @@ fn parents<'a>(token: &'a [u8], rank: usize, ranks: &HashMap<&[u8], usize>) -> O
         cuts.remove(first + 1);
     }
     Some((&token[..cuts[1]], &token[cuts[1]..]))
-}
-
-/// With a printable character for each byte.
-fn written(token: &[u8]) -> String {
-    token.iter().copied().map(printable).collect()
 }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
 use rayon::prelude::*;
+use safetensors::{Dtype, SafeTensors};
 
 use crate::error::{Error, Result};
 use crate::kernels::{Dots, Panels, Part, Products};
@@ -102,22 +102,34 @@ impl Vad {
     }
 
     fn load(weights: &[u8]) -> Result<Self> {
-        let vb = VarBuilder::from_slice_safetensors(weights, DType::F32, &Device::Cpu)?;
+        let file = SafeTensors::deserialize(weights).map_err(candle_core::Error::wrap)?;
+        let get = |shape: &[usize], name: &str| -> Result<Tensor> {
+            let found = file.tensor(name).map_err(candle_core::Error::wrap)?;
+            if found.dtype() != Dtype::F32 || found.shape() != shape {
+                return Err(Error::Weights(format!(
+                    "`{name}` is {:?} of {:?}",
+                    found.shape(),
+                    found.dtype()
+                )));
+            }
+            Ok(Tensor::from_raw_buffer(found.data(), DType::F32, shape, &Device::Cpu)?)
+        };
+        let floats = |shape: &[usize], name: &str| -> Result<Vec<f32>> {
+            Ok(get(shape, name)?.flatten_all()?.to_vec1()?)
+        };
         let panels = |weight: &Tensor, bias: &[f32]| -> Result<Panels> {
             let (_, k) = weight.dims2()?;
             Ok(Panels::new(k, &[Part::of(weight)?], bias, Products::Floats)?)
         };
         let convolution = |name: &str, n_in, n_out, stride| -> Result<Convolution> {
-            let vb = vb.pp(name);
-            let weight = vb.get((n_out, n_in, KERNEL), "weight")?.transpose(1, 2)?.contiguous()?;
-            let weight = weight.reshape((n_out, KERNEL * n_in))?;
-            Ok(Convolution { panels: panels(&weight, &vb.get(n_out, "bias")?.to_vec1()?)?, stride })
+            let weight = get(&[n_out, n_in, KERNEL], &format!("{name}.weight"))?.transpose(1, 2)?;
+            let weight = weight.contiguous()?.reshape((n_out, KERNEL * n_in))?;
+            Ok(Convolution { panels: panels(&weight, &floats(&[n_out], &format!("{name}.bias"))?)?, stride })
         };
         let n_gates = 4 * N_STATE;
-        let lstm = vb.pp("lstm_cell");
-        let bias = (lstm.get(n_gates, "bias_ih")? + lstm.get(n_gates, "bias_hh")?)?;
-        let stft = vb.get((2 * N_MAGNITUDES, 1, N_FFT), "stft_conv.weight")?.squeeze(1)?;
-        let last = vb.pp("final_conv");
+        let mut bias = floats(&[n_gates], "lstm_cell.bias_ih")?;
+        bias.iter_mut().zip(floats(&[n_gates], "lstm_cell.bias_hh")?).for_each(|(a, b)| *a += b);
+        let stft = get(&[2 * N_MAGNITUDES, 1, N_FFT], "stft_conv.weight")?.squeeze(1)?;
         let ears = Ears {
             stft: panels(&stft, &[])?,
             convolutions: vec![
@@ -126,15 +138,12 @@ impl Vad {
                 convolution("conv3", 64, 64, 2)?,
                 convolution("conv4", 64, N_STATE, 1)?,
             ],
-            input: panels(&lstm.get((n_gates, N_STATE), "weight_ih")?, &bias.to_vec1()?)?,
+            input: panels(&get(&[n_gates, N_STATE], "lstm_cell.weight_ih")?, &bias)?,
         };
-        let recurrent = lstm.get((n_gates, N_STATE), "weight_hh")?.flatten_all()?.to_vec1()?;
+        let recurrent = floats(&[n_gates, N_STATE], "lstm_cell.weight_hh")?;
         let memory = Memory {
             recurrent: Arc::new(Dots::new(&recurrent, N_STATE)),
-            last: (
-                last.get((1, N_STATE, 1), "weight")?.flatten_all()?.to_vec1()?,
-                last.get(1, "bias")?.to_vec1::<f32>()?[0],
-            ),
+            last: (floats(&[1, N_STATE, 1], "final_conv.weight")?, floats(&[1], "final_conv.bias")?[0]),
             hidden: vec![0.0; N_STATE],
             cell: vec![0.0; N_STATE],
             sums: vec![0.0; n_gates],

@@ -18,6 +18,7 @@ use super::safetensors::float;
 use super::stored::Encoding;
 use super::write::{ALIGNMENT, Entry, encode, gguf_head, safetensors_head};
 use crate::error::{Error, Result};
+use crate::kernels::cast;
 
 /// What becomes of the floats of a file that arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,7 +210,7 @@ impl Arrival {
             Some(to) => {
                 let blocks = [bytes.len() / self.unit(), to.block_size()];
                 let floats = Tensor::from_raw_buffer(bytes, self.from, &blocks, &Device::Cpu)?;
-                kept.extend(encode(&floats.to_dtype(DType::F32)?, to)?);
+                kept.extend(encode(&cast(&floats, DType::F32)?, to)?);
                 Ok(0)
             }
         }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use candle_core::quantized::k_quants::{self, GgmlType};
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 
@@ -14,7 +15,7 @@ use super::stored::{Encoding, Stored};
 use super::{Matrices, ct2, ggml, gguf, safetensors, torch};
 use crate::dims::ModelDimensions;
 use crate::error::{Error, Result};
-use crate::kernels::{Kept, Part, Written};
+use crate::kernels::{Kept, Part, Written, cast};
 
 /// The bytes of a file.
 pub trait Bytes: Send + Sync {
@@ -169,10 +170,9 @@ impl Checkpoint {
             Encoding::Float(float) => {
                 Tensor::from_raw_buffer(&self.piece(stored)?, float, &stored.shape, &Device::Cpu)?
             }
-            Encoding::Blocks(_) => match self.blocks(stored, &Device::Cpu)? {
-                Some(blocks) => blocks.dequantize(&Device::Cpu)?,
-                None => candle_core::bail!("{} are no blocks", stored.encoding),
-            },
+            Encoding::Blocks(dtype) => {
+                Tensor::from_vec(unpack(dtype, &self.piece(stored)?)?, stored.shape.as_slice(), &Device::Cpu)?
+            }
             Encoding::Scaled(size) => self.unscaled(stored, size)?,
             Encoding::Mixed => {
                 let pieces = stored.pieces.iter().map(|piece| self.tensor(piece, dtype, &Device::Cpu));
@@ -180,7 +180,7 @@ impl Checkpoint {
             }
         };
         self.release(stored);
-        tensor.to_dtype(dtype)?.to_device(device)
+        cast(&tensor, dtype)?.to_device(device)
     }
 
     /// A tensor's blocks on `device`, if it has any.
@@ -242,6 +242,37 @@ impl Checkpoint {
             rows.flat_map(|(row, scale)| row.chunks_exact(size).map(move |n| whole(n) / scale)).collect();
         Tensor::from_vec(values, stored.shape.as_slice(), &Device::Cpu)
     }
+}
+
+/// The numbers that blocks stand for, as candle has them.
+fn unpack(dtype: GgmlDType, bytes: &[u8]) -> candle_core::Result<Vec<f32>> {
+    /// # Safety
+    /// `T` must be valid whatever its bytes are.
+    unsafe fn floats<T: GgmlType>(bytes: &[u8]) -> Vec<f32> {
+        let mut blocks = vec![T::zeros(); bytes.len() / size_of::<T>()];
+        let size = size_of_val(blocks.as_slice());
+        // SAFETY: there are as many bytes; in a file they lie anywhere, so they are copied to where blocks may begin.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), blocks.as_mut_ptr().cast::<u8>(), size) };
+        let mut floats = vec![0.0; blocks.len() * T::BLCK_SIZE];
+        T::to_float(&blocks, &mut floats);
+        floats
+    }
+    // SAFETY: these are integers and floats, in the order of ggml's files.
+    Ok(unsafe {
+        match dtype {
+            GgmlDType::Q4_0 => floats::<k_quants::BlockQ4_0>(bytes),
+            GgmlDType::Q4_1 => floats::<k_quants::BlockQ4_1>(bytes),
+            GgmlDType::Q5_0 => floats::<k_quants::BlockQ5_0>(bytes),
+            GgmlDType::Q5_1 => floats::<k_quants::BlockQ5_1>(bytes),
+            GgmlDType::Q8_0 => floats::<k_quants::BlockQ8_0>(bytes),
+            GgmlDType::Q2K => floats::<k_quants::BlockQ2K>(bytes),
+            GgmlDType::Q3K => floats::<k_quants::BlockQ3K>(bytes),
+            GgmlDType::Q4K => floats::<k_quants::BlockQ4K>(bytes),
+            GgmlDType::Q5K => floats::<k_quants::BlockQ5K>(bytes),
+            GgmlDType::Q6K => floats::<k_quants::BlockQ6K>(bytes),
+            _ => candle_core::bail!("blocks of {dtype:?}"),
+        }
+    })
 }
 
 /// A copy that begins where blocks may begin; in a file they lie anywhere.

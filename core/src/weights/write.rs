@@ -3,12 +3,15 @@
 
 use std::io::Write;
 
+use candle_core::quantized::k_quants::{BlockQ8_0, GgmlType};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
+use half::{bf16, f16};
 
 use super::checkpoint::Checkpoint;
 use super::stored::{Encoding, Stored};
 use crate::error::{Error, Result};
+use crate::kernels::on_device;
 
 /// Numbers in a piece, a megabyte of floats.
 const PIECE: usize = 1 << 18;
@@ -151,7 +154,20 @@ fn tensor(out: &mut impl Write, checkpoint: &Checkpoint, planned: &Planned<'_>) 
     Ok(())
 }
 
-/// Rows of a tensor in the type they are written in: rounded to shorter floats, or put into blocks.
+/// Rows of a tensor of f32 in the type they are written in: rounded to shorter floats, or put into blocks.
 pub(super) fn encode(rows: &Tensor, dtype: GgmlDType) -> candle_core::Result<Vec<u8>> {
-    Ok(QTensor::quantize(rows, dtype)?.data()?.into_owned())
+    let floats = || rows.flatten_all()?.to_vec1::<f32>();
+    match dtype {
+        GgmlDType::F32 => Ok(floats()?.iter().flat_map(|x| x.to_le_bytes()).collect()),
+        GgmlDType::F16 => Ok(floats()?.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect()),
+        GgmlDType::BF16 => Ok(floats()?.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect()),
+        GgmlDType::Q8_0 if rows.dims().last().is_some_and(|n| n.is_multiple_of(BlockQ8_0::BLCK_SIZE)) => {
+            let mut blocks = vec![BlockQ8_0::zeros(); rows.elem_count() / BlockQ8_0::BLCK_SIZE];
+            BlockQ8_0::from_float(&floats()?, &mut blocks);
+            let size = size_of_val(blocks.as_slice());
+            // SAFETY: a scale of two bytes and 32 integers of one: nothing lies between them.
+            Ok(unsafe { std::slice::from_raw_parts(blocks.as_ptr().cast::<u8>(), size) }.to_vec())
+        }
+        _ => on_device(|| Ok(QTensor::quantize(rows, dtype)?.data()?.into_owned())),
+    }
 }

@@ -245,6 +245,21 @@ test("memory is estimated before loading, by name or by sizes", async () => {
   assert.equal(whisper.info.multilingual, false);
 });
 
+test("a model that brings no tokens has those beside the module, and no other rules than GPT-2's are read", async () => {
+  const file = (name) => readFileSync(at(`native/models/tiny.en/${name}`));
+  const prompted = { ...greedy, initial_prompt: "John F. Kennedy's inaugural address, 1961:" };
+  const expected = (await transcribed(jfk, prompted)).at(-1).transcript;
+  const other = await CandleWhisper.load({ model: { weights: file("model.gguf") } });
+  for await (const event of other.transcribe(jfk, prompted)) {
+    if (event.type === "done") assert.deepEqual(event.transcript.segments.map((s) => s.tokens), expected.segments.map((s) => s.tokens));
+  }
+  other.dispose();
+  const tokenizer = JSON.parse(file("tokenizer.json").toString());
+  tokenizer.normalizer = { type: "Lowercase" };
+  const model = { weights: file("model.gguf"), tokenizer: Buffer.from(JSON.stringify(tokenizer)) };
+  await assert.rejects(CandleWhisper.load({ model }), { code: "model", message: /`tokenizer\.json` has other rules than GPT-2's/ });
+});
+
 test("a disposed model says so", async () => {
   const weights = readFileSync(at("native/models/tiny.en/model.gguf"));
   const other = await CandleWhisper.load({ model: { weights } });

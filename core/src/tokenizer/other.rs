@@ -1,15 +1,26 @@
-//! Reading a `tokenizer.json`, with the one defect mended that files made by converters have: the first merge was
-//! taken for a comment, so that every word with a space and a `t` before it falls apart when it is encoded.
+//! A `tokenizer.json` with other rules than GPT-2's, read by the crate `tokenizers`; with the defect mended that `gpt2` mends.
 
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
+use super::gpt2::FIRST_MERGED;
 use crate::error::{Error, Result};
 
-/// Byte-level BPE begins with a token per byte; this is the first that merges two.
-const FIRST_MERGED: u32 = 256;
-
 pub(super) fn read(json: &[u8]) -> Result<Tokenizer> {
+    let mut read = with_first_merge(json)?;
+    // `<|endoftext|>` in a prompt is nine characters, not a command.
+    read.set_encode_special_tokens(true);
+    Ok(read)
+}
+
+pub(super) fn encode(inner: &Tokenizer, text: &str) -> Result<Vec<u32>> {
+    let encoding = inner
+        .encode_fast(text, false)
+        .map_err(|e| Error::Tokenizer(format!("could not encode `{text}`: {e}")))?;
+    Ok(encoding.get_ids().to_vec())
+}
+
+fn with_first_merge(json: &[u8]) -> Result<Tokenizer> {
     let bad = |e: String| Error::Tokenizer(format!("`tokenizer.json`: {e}"));
     let tokenizer = Tokenizer::from_bytes(json).map_err(|e| bad(e.to_string()))?;
     if first_merge_works(&tokenizer) {
