@@ -4,10 +4,13 @@ use candle_whisper_web::estimate::of_json;
 
 #[test]
 fn the_sum_of_what_exists_at_once_is_the_cores() {
-    let base = of_json(r#"{"shape": "base", "seconds": 11}"#).unwrap();
+    let base = of_json(r#"{"shape": "base", "seconds": 11, "dtype": "f32"}"#).unwrap();
     let bytes = base["bytes"].as_u64().unwrap();
     assert!((300_000_000..500_000_000).contains(&bytes), "{bytes}");
     assert!(base["terms"]["weights"].as_u64().unwrap() > 280_000_000);
+    let small = of_json(r#"{"shape": "base", "seconds": 11}"#).unwrap();
+    let (of_floats, bytes) = (bytes, small["bytes"].as_u64().unwrap());
+    assert!((100_000_000..of_floats / 2).contains(&bytes), "{bytes}");
     let hour = of_json(r#"{"shape": "base", "seconds": 3600}"#).unwrap();
     assert!(hour["bytes"].as_u64().unwrap() > bytes + 300_000_000);
     let beams = of_json(r#"{"shape": "base", "seconds": 11, "options": {"beam_size": 5, "temperature": 0}}"#)
