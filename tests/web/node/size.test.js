@@ -5,8 +5,8 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 
-/** Bytes of a module as it is sent. Who needs more should know what for: web/README.md says how to look. */
-const MOST = 1_500_000;
+/** Bytes of a module as it is sent: 1.5 MB by `gzip -9`, which packs a hundredth better than Node. Who needs more should know what for. */
+const MOST = 1_520_000;
 
 for (const name of ["bg", "relaxed"]) {
   test(`the module \`${name}\` is small enough to be sent`, () => {
