@@ -24,6 +24,10 @@ linked=$target/wasm32-unknown-unknown/release/candle_whisper_web.wasm
 node web/tools/tls-align.mjs "$linked" "${linked%.wasm}.aligned.wasm"
 # wasm-opt makes what is sent no smaller, and takes minutes.
 "$tools/bindgen/release/bindgen" "${linked%.wasm}.aligned.wasm" web/pkg
+if grep -q getRandomValues web/pkg/candle_whisper_web.js; then
+  echo "the module asks for random numbers, which browsers refuse to put into shared memory" >&2
+  exit 1
+fi
 rm -f web/pkg/.gitignore
 cp web/js/*.js web/package.json LICENSE core/assets/{silero_vad.safetensors,silero_vad.LICENSE,gpt2.deflate,multilingual.deflate} web/pkg/
 cp web/README.md web/pkg/README.md

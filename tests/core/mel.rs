@@ -1,6 +1,8 @@
 use candle_whisper_core::Waveform;
 use candle_whisper_core::audio::{HOP_LENGTH, N_FFT, N_FRAMES};
+use candle_whisper_core::mel::fourier::Plain;
 use candle_whisper_core::mel::{LogMel, Mel, mel_filters};
+use realfft::RealToComplex;
 
 use crate::data::{Noise, golden, golden_f32, numbers, tests};
 
@@ -142,4 +144,26 @@ fn a_short_window_ends_in_zeros() {
 #[test]
 fn another_number_of_bins_is_refused() {
     assert!(LogMel::new(64).unwrap_err().to_string().contains("80 or 128"));
+}
+
+#[test]
+fn the_plain_transform_of_a_frame_is_the_sum_that_it_stands_for() {
+    let plain = Plain::default();
+    let n = plain.len();
+    let samples = Noise(7).vec(n, 1.0);
+    let (mut output, mut scratch) = (plain.make_output_vec(), plain.make_scratch_vec());
+    plain.process_with_scratch(&mut samples.clone(), &mut output, &mut scratch).unwrap();
+    assert_eq!(output.len(), n / 2 + 1);
+    for (k, found) in output.iter().enumerate() {
+        let angle = |i: usize| -2.0 * std::f64::consts::PI * ((i * k) % n) as f64 / n as f64;
+        let sum = |of: fn(f64) -> f64| {
+            samples.iter().zip(0..).map(|(x, i)| f64::from(*x) * of(angle(i))).sum::<f64>()
+        };
+        let (re, im) = (sum(f64::cos), sum(f64::sin));
+        // 400 numbers of at most 1, each with an error of 2^-24.
+        let error = (f64::from(found.re) - re).abs().max((f64::from(found.im) - im).abs());
+        assert!(error < 400.0 / f64::from(1 << 24), "{k}: {found} and {re} {im}i");
+    }
+    assert!(plain.process(&mut samples[1..].to_vec(), &mut output).is_err());
+    assert!(plain.process(&mut samples.clone(), &mut output[1..]).is_err());
 }

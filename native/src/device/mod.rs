@@ -120,7 +120,7 @@ pub enum Precision {
 
 impl Precision {
     /// What the large matrices are kept as. On a CPU integers are the fastest by far, and their word error rate is that of
-    /// f32 within 0.1 % (README, "How near the reference").
+    /// f32 within 0.1 % (README, "Model files").
     pub fn matrices(self, processor: Processor) -> Matrices {
         match (self, processor) {
             (Self::Quantised, _) | (Self::Auto, Processor::Cpu) => Matrices::Blocks,
