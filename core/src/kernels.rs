@@ -87,6 +87,7 @@ pub(crate) use attention::{Seen, attention_of};
 pub use convolution::Convolution;
 pub(crate) use dots::Dots;
 pub use level::{Level, level, limit};
+pub(crate) use math::softmax;
 pub use math::{log_sum_exp, max};
 pub use pack::{Kept, Part, Products, Written};
 pub use panels::Panels;

@@ -209,9 +209,8 @@ fn attention_matrix(scores: &[Tensor], n_tokens: usize, n_cols: usize) -> Result
         let head = head.squeeze(0)?.narrow(1, 0, n_cols)?;
         let mut weights: Vec<f32> = head.flatten_all()?.to_vec1()?;
         for row in weights.chunks_exact_mut(n_cols) {
-            let max = kernels::max(row);
-            row.iter_mut().for_each(|x| *x = (*x - max).exp());
-            let sum: f32 = row.iter().sum();
+            let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
+            kernels::softmax(row, &mut max, &mut sum);
             row.iter_mut().for_each(|x| *x /= sum);
         }
         path::standardise_columns(&mut weights, n_cols);

@@ -124,7 +124,7 @@ pub(super) fn softmax_step(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32
 
 vectorised! {
     /// [`softmax_step`] of a whole row, to which `max` and `sum` belong.
-    pub(super) fn softmax(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32 = softmax_step
+    pub(crate) fn softmax(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32 = softmax_step
 }
 
 /// Scalar product.
