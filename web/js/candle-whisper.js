@@ -4,6 +4,7 @@
 import init, { checkLiveOptions, checkOptions, estimate as estimateOf, write } from "./candle_whisper_web.js";
 import { Client } from "./client.js";
 import { CandleWhisperError, asError, check } from "./errors.js";
+import { eventsOf } from "./events.js";
 import { hear, modelFile } from "./input.js";
 import { LiveTranscription } from "./live.js";
 import { LANGUAGES } from "./languages.js";
@@ -11,11 +12,14 @@ import { KNOWN, filesOf } from "./models.js";
 import { compile, threads } from "./platform.js";
 import { isNode } from "./runtime.js";
 import { clear } from "./store.js";
+import { checkList, transcribeEach, transcribeOne } from "./together.js";
 
 export { CandleWhisperError, LiveTranscription };
 /** @typedef {import("./types.js").TranscribeOptions} TranscribeOptions */
 /** @typedef {import("./types.js").VadOptions} VadOptions */
 /** @typedef {import("./types.js").TranscribeEvent} TranscribeEvent */
+/** @typedef {import("./types.js").TranscribeAllEvent} TranscribeAllEvent */
+/** @typedef {import("./types.js").Recording} Recording */
 /** @typedef {import("./types.js").LiveOptions} LiveOptions */
 /** @typedef {import("./types.js").LiveEvent} LiveEvent */
 /** @typedef {import("./types.js").Transcript} Transcript */
@@ -109,48 +113,24 @@ export class CandleWhisper {
    */
   async *transcribe(input, options = {}, control = {}) {
     check(control, ["signal"], "transcribe");
-    const { json, vad } = optionsJson(options);
-    const own = new AbortController();
-    const stop = () => own.abort();
-    if (control.signal?.aborted) stop();
-    control.signal?.addEventListener("abort", stop, { once: true });
-    /** @type {TranscribeEvent[]} */
-    let events = [];
-    let wake = () => {};
-    /** @type {CandleWhisperError | null} */
-    let failure = null;
-    let ended = false;
-    const tell = (/** @type {TranscribeEvent} */ event) => {
-      events.push(event);
-      wake();
-    };
-    const work = this.#client.exclusively(own.signal, async (run) => {
-      if (vad) await run("vad");
-      tell({ type: "audio", duration: await hear(input, run, tell) });
-      tell({ type: "done", transcript: await run("transcribe", { options: json }, tell) });
-    });
-    work
-      .catch((error) => (failure = asError(error, "model")))
-      .finally(() => {
-        ended = true;
-        wake();
-      });
-    try {
-      for (;;) {
-        const now = events;
-        events = [];
-        for (const event of now) {
-          if (own.signal.aborted) break;
-          yield event;
-        }
-        if (failure) throw failure;
-        if (ended && events.length === 0) return;
-        if (events.length === 0) await new Promise((resolve) => (wake = () => resolve(undefined)));
-      }
-    } finally {
-      control.signal?.removeEventListener("abort", stop);
-      if (!ended) stop();
-    }
+    const checked = checkedOptions(options, "transcribe");
+    yield* eventsOf(control.signal, (signal, tell) => transcribeOne(this.#client, input, checked, signal, tell));
+  }
+
+  /**
+   * Transcribes several recordings. With the option `batch` so many windows are decoded at once, and where one recording has fewer left
+   * the next one's take their places; without it one recording comes after the other. Each event has the number of its recording in
+   * the list, from 0, as `recording`; the last of each is `done` or `failed`, and the others go on. Leaving the loop stops all.
+   * @param {Iterable<Recording>} recordings the next one is taken when there is room for it
+   * @param {TranscribeOptions} [options] for all of them
+   * @param {{signal?: AbortSignal}} [control]
+   * @returns {AsyncGenerator<TranscribeAllEvent, void, undefined>}
+   */
+  async *transcribeAll(recordings, options = {}, control = {}) {
+    check(control, ["signal"], "transcribeAll");
+    checkList(recordings);
+    const checked = checkedOptions(options, "transcribeAll");
+    yield* eventsOf(control.signal, (signal, tell) => transcribeEach(this.#client, recordings, checked, signal, tell));
   }
 
   /**
@@ -305,11 +285,11 @@ function oneOf(name, given, known) {
   throw new CandleWhisperError("bad-option", `option \`${name}\` of load is one of ${known.join(", ")}, not ${given}`);
 }
 
-/** @param {TranscribeOptions} options */
-function optionsJson(options) {
-  check(options, null, "transcribe");
+/** @param {TranscribeOptions} options @param {string} what */
+function checkedOptions(options, what) {
+  check(options, null, what);
   const json = JSON.stringify(options);
-  return { json, vad: quick(() => checkOptions(json)) };
+  return { json, vad: quick(() => checkOptions(json)), batch: typeof options.batch === "number" };
 }
 
 /**

@@ -75,6 +75,11 @@ export class Client {
     return this.#generation;
   }
 
+  /** Whether there is a worker, with all that it was given. */
+  get isUp() {
+    return this.#worker !== null;
+  }
+
   /** Ends the worker and what it does. */
   dispose() {
     this.#disposed = true;

@@ -136,6 +136,12 @@
  */
 
 /**
+ * What happens while several recordings are transcribed; `recording` is the number of the one that it happens to. `failed`: nothing
+ * more comes of it; its own signal has the code `aborted`.
+ * @typedef {{recording: number} & (TranscribeEvent | {type: "failed", error: import("./errors.js").CandleWhisperError})} TranscribeAllEvent
+ */
+
+/**
  * How cues are laid out in srt, vtt and ass where there are word times. The first four are openai/whisper's; any of the others but
  * `timed_words` has cues laid out as an editor would.
  * @typedef {object} SubtitleOptions
@@ -187,6 +193,8 @@
  */
 
 /** @typedef {File | Blob | Float32Array | AudioBuffer | URL} Input a URL must be of a file (Node only); samples are mono at 16 kHz */
+
+/** One of several recordings, and what stops it alone. @typedef {Input | {input: Input, signal?: AbortSignal}} Recording */
 
 /**
  * What is known of a loaded model; `dims` by the names of `config.json`.

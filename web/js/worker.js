@@ -1,7 +1,7 @@
 // The thread that computes: one model, one thing at a time. Messages are {id, op, …}; answers {id, event}, {id, result}
 // or {id, error, fatal}.
 
-import init, { Arriving, Audio, Hash, Opened, estimate, lastPanic } from "./candle_whisper_web.js";
+import init, { Arriving, Audio, Hash, Opened, Together, estimate, lastPanic } from "./candle_whisper_web.js";
 import { beside } from "./beside.js";
 import { CandleWhisperError, aborted, asError } from "./errors.js";
 import { obtain } from "./fetch.js";
@@ -17,17 +17,19 @@ let audio = null;
 let hasVad = false;
 /** @type {Int32Array | null} the number of what is to be stopped, seen while computing */
 let flag = null;
-/** The same, seen only between windows. */
-let stopped = 0;
+/** The same, seen only between windows: of several jobs, the flag has the number of one. @type {Set<number>} */
+const stopped = new Set();
 /** @type {{run: import("./candle_whisper_web.js").LiveRun, ended: boolean, wake: () => void} | null} a live transcription */
 let live = null;
+/** @type {{all: Together, onEvent: (event: unknown) => boolean, asked: boolean, isLast: boolean, wake: () => void} | null} recordings in one batch */
+let together = null;
 
 const TOOLS = { newHash: () => new Hash(), converter: Arriving };
 
 /** Bytes that a 32-bit module can have, with some room for what the estimate does not know. */
 const MOST = 4e9;
 
-const isStopped = (/** @type {number} */ id) => stopped === id || (flag !== null && Atomics.load(flag, 0) === id);
+const isStopped = (/** @type {number} */ id) => stopped.has(id) || (flag !== null && Atomics.load(flag, 0) === id);
 
 /** Lets messages in. */
 const turn = () => new Promise((resolve) => setTimeout(resolve));
@@ -127,6 +129,57 @@ const OPERATIONS = {
     const transcript = model.finish();
     if (isStopped(id)) throw aborted();
     return transcript;
+  },
+
+  /** Goes on until `noMore`; asks by `more` for another recording whenever there is room, and waits for its `join`. */
+  async together({ id, options }, tell) {
+    const model = loaded();
+    const all = new Together(options);
+    const onEvent = (/** @type {unknown} */ event) => {
+      tell(event);
+      return !isStopped(id);
+    };
+    const mine = { all, onEvent, asked: false, isLast: false, wake: () => {} };
+    together = mine;
+    try {
+      for (;;) {
+        await turn();
+        if (isStopped(id)) throw aborted();
+        if (!mine.isLast && all.hasRoom()) {
+          const woken = new Promise((resolve) => (mine.wake = () => resolve(undefined)));
+          if (!mine.asked) tell({ type: "more" });
+          mine.asked = true;
+          await woken;
+        } else if (all.isEmpty()) return;
+        else all.step(model, onEvent);
+      }
+    } finally {
+      together = null;
+      audio?.free();
+      audio = null;
+      try {
+        all.free();
+      } catch {
+        // After a trap it goes with the module.
+      }
+    }
+  },
+
+  async join({ number }) {
+    if (!together) throw aborted();
+    together.all.join(loaded(), number, heard(), together.onEvent);
+    together.asked = false;
+    together.wake();
+  },
+
+  async leave({ number }) {
+    together?.all.leave(number);
+  },
+
+  async noMore() {
+    if (!together) return;
+    together.isLast = true;
+    together.wake();
   },
 
   async window({ start, end, snap }) {
@@ -283,8 +336,9 @@ function described(error, op) {
 const post = await answer(async (message) => {
   const { id, op } = message;
   if (op === "stop") {
-    stopped = id;
+    stopped.add(id);
     live?.wake();
+    together?.wake();
     return;
   }
   try {
@@ -292,5 +346,7 @@ const post = await answer(async (message) => {
     post({ id, result });
   } catch (error) {
     post({ id, ...described(error, op) });
+  } finally {
+    stopped.delete(id);
   }
 });

@@ -20,6 +20,7 @@ pub mod live;
 pub mod model;
 pub mod options;
 pub mod source;
+pub mod together;
 pub mod transcript;
 pub mod windows;
 
@@ -265,14 +266,18 @@ fn nothing_begun() -> Error {
 
 /// An observer that hands every event to JavaScript as an object.
 fn tell(on_event: &Function) -> impl FnMut(Event<'_>) -> ControlFlow<()> {
-    move |event| {
-        let Some(event) = events::to_json(&event) else { return ControlFlow::Continue(()) };
-        // A receiver that throws has lost interest.
-        let answer = object(&event).and_then(|event| on_event.call1(&JsValue::NULL, &event));
-        match answer {
-            Ok(answer) if answer != JsValue::FALSE => ControlFlow::Continue(()),
-            _ => ControlFlow::Break(()),
-        }
+    move |event| match events::to_json(&event) {
+        Some(event) => told(on_event, &event),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+/// Hands an event to JavaScript; a receiver that throws has lost interest.
+fn told(on_event: &Function, event: &serde_json::Value) -> ControlFlow<()> {
+    let answer = object(event).and_then(|event| on_event.call1(&JsValue::NULL, &event));
+    match answer {
+        Ok(answer) if answer != JsValue::FALSE => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
     }
 }
 

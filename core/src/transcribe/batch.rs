@@ -69,6 +69,10 @@ impl Batches {
         self.left.is_empty()
     }
 
+    pub(super) fn n_left(&self) -> usize {
+        self.left.len()
+    }
+
     /// The first window that is not done.
     pub(super) fn first(&self) -> Option<&Window> {
         self.left.front()

@@ -52,6 +52,11 @@ impl Transcription {
         self.batches.as_ref().is_some_and(Batches::is_done)
     }
 
+    /// Windows of a run in batches that are not done, as far as they are known: what one breaks off in becomes another.
+    pub fn windows_left(&self) -> usize {
+        self.batches.as_ref().map_or(0, Batches::n_left)
+    }
+
     /// The next window, moving on to the clip it lies in.
     pub(super) fn window(&mut self) -> Result<Option<Window>> {
         loop {

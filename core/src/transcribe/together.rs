@@ -6,27 +6,13 @@ use std::ops::{ControlFlow, Deref, DerefMut};
 use std::sync::Arc;
 
 use super::batch::Batches;
+use super::recordings::{Lone, Recordings};
 use super::{Transcriber, Transcription, Window, fallback};
 use crate::decoding::places::{self, Asker, Wanted};
 use crate::decoding::{DecodingResult, DecodingTask};
 use crate::error::{Error, Result};
 use crate::model::Piece;
 use crate::observer::{Event, Observer};
-
-/// Recordings that are transcribed together; each is known by its number, in the order in which they come.
-pub trait Recordings {
-    /// The next recording, just started with the option `batch`, or gone on from a checkpoint; `None` if there is none.
-    fn next(&mut self) -> Option<Transcription>;
-
-    /// Something happens in a recording; `Break` ends all of them.
-    fn event(&mut self, number: usize, event: Event<'_>) -> ControlFlow<()>;
-
-    /// Windows of a recording are done, which makes it time for a checkpoint. False gives the recording up.
-    fn windows_done(&mut self, number: usize, run: &mut Transcription) -> bool;
-
-    /// A recording is done, as far as nobody ended it, or it can't be heard. The others go on, but for a `Break`.
-    fn ended(&mut self, number: usize, run: Result<Transcription>) -> ControlFlow<()>;
-}
 
 /// A recording of [`Recordings`], or one that somebody else goes on with.
 enum Held<'r> {
@@ -51,27 +37,6 @@ impl DerefMut for Held<'_> {
             Self::Own(run) => run,
             Self::Lent(run) => run,
         }
-    }
-}
-
-/// One recording, and who is told of it.
-struct Lone<'o>(&'o mut dyn Observer);
-
-impl Recordings for Lone<'_> {
-    fn next(&mut self) -> Option<Transcription> {
-        None
-    }
-
-    fn event(&mut self, _number: usize, event: Event<'_>) -> ControlFlow<()> {
-        self.0.event(event)
-    }
-
-    fn windows_done(&mut self, _number: usize, _run: &mut Transcription) -> bool {
-        true
-    }
-
-    fn ended(&mut self, _number: usize, _run: Result<Transcription>) -> ControlFlow<()> {
-        ControlFlow::Continue(())
     }
 }
 
@@ -111,11 +76,34 @@ impl Transcriber {
     /// # Errors
     /// If the device fails, and with it every recording that has not ended. One that can't be heard ends alone.
     pub fn run_together(&self, n_windows: usize, recordings: &mut dyn Recordings) -> Result<()> {
+        self.together(n_windows, None, recordings)
+    }
+
+    /// As [`Self::run_together`], but no more than `quota` windows begin. What is left then comes to [`Recordings::ended`] too, not
+    /// done, and can be given again by [`Recordings::next`].
+    ///
+    /// # Errors
+    /// As above.
+    pub fn run_some_together(
+        &self,
+        n_windows: usize,
+        quota: usize,
+        recordings: &mut dyn Recordings,
+    ) -> Result<()> {
+        self.together(n_windows, Some(quota), recordings)
+    }
+
+    fn together(
+        &self,
+        n_windows: usize,
+        quota: Option<usize>,
+        recordings: &mut dyn Recordings,
+    ) -> Result<()> {
         let mut together = Together::new(self, recordings, n_windows);
-        let flow = together.run()?;
-        if flow.is_break() {
-            together.end_all();
-        }
+        together.quota = quota;
+        // Where nobody stopped it and all may begin, none is left.
+        let _ = together.run()?;
+        together.end_all();
         Ok(())
     }
 
