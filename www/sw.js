@@ -7,7 +7,7 @@ const CACHE = "candle-whisper-page-1";
 const SHELL = [
   "./", "manifest.webmanifest", "icons/icon.svg", "icons/chevron.svg", "icons/icon-192.png", "icons/icon-512.png",
   "css/base.css", "css/layout.css", "css/reader.css",
-  ...["captions", "dom", "engine", "exports", "field", "format", "intake", "keep", "keys", "loudness", "main", "messages", "microphone", "models",
+  ...["captions", "dom", "engine", "exports", "field", "format", "intake", "keep", "keys", "listening", "loudness", "main", "messages", "microphone", "models",
     "models-view", "notices", "offline", "options", "player", "privacy", "queue", "queue-view", "reader", "realign",
     "recorder-view", "recorder-worklet", "search", "settings", "setup", "state", "subtitles", "transcript-view", "waveform", "wav",
     "words"].map((name) => `js/${name}.js`),

@@ -1,7 +1,7 @@
 // The list of recordings: what each is doing, and what can be done with it.
 import { $, h, say } from "./dom.js";
 import { clock, timeLeft } from "./format.js";
-import { remove, stop } from "./queue.js";
+import { remove, stop, stopAll } from "./queue.js";
 import { state } from "./state.js";
 
 /** @typedef {import("./state.js").Item} Item */
@@ -54,16 +54,22 @@ function row(item) {
 /** Keeps the list as the recordings are. */
 export function queueView() {
   const list = $("#items");
-  const clear = $("#clear");
-  const finished = () => state.items.filter((item) => item.state !== "working" && item.state !== "waiting");
+  const [clear, end] = [$("#clear"), $("#stop-all")];
+  const isGoing = (/** @type {Item} */ item) => item.state === "working" || item.state === "waiting";
+  const finished = () => state.items.filter((item) => !isGoing(item));
   clear.onclick = () => finished().forEach(remove);
+  end.onclick = stopAll;
+  const offer = () => {
+    clear.hidden = finished().length < 2;
+    end.hidden = state.items.filter(isGoing).length < 2;
+  };
 
   const refresh = () => {
     for (const item of rows.keys()) if (!state.items.includes(item)) rows.delete(item);
     for (const item of state.items) if (!rows.has(item)) rows.set(item, row(item));
     list.replaceChildren(...state.items.map((item) => rows.get(item)?.element ?? ""));
     $("#queue").hidden = !state.items.length;
-    clear.hidden = finished().length < 2;
+    offer();
     document.documentElement.dataset.view = state.items.length ? "work" : "start";
     if (!state.items.length) $("#choose").focus();
   };
@@ -74,7 +80,7 @@ export function queueView() {
   state.addEventListener("item", (event) => {
     const item = /** @type {CustomEvent<Item>} */ (event).detail;
     rows.get(item)?.refresh();
-    clear.hidden = finished().length < 2;
+    offer();
     const quarter = item.state === "working" ? Math.floor((item.seconds / item.duration) * 4 || 0) : "";
     const news = `${item.state} ${quarter}`;
     if (said.get(item) !== news) say(`${item.name}: ${stateWords(item)}`);

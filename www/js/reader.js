@@ -47,7 +47,7 @@ export function reader() {
     view.refresh();
     hollow.hidden = written || Boolean(item.live) || !["working", "waiting", "done"].includes(item.state);
     hollow.textContent = item.state === "done" ? "No speech was found in this recording."
-      : item.state === "waiting" ? "It is written out when those before it are done."
+      : item.state === "waiting" ? "It is written out when its turn comes."
         : engine.state === "ready" ? "The first words appear in a moment." : "The model is being made ready.";
     if (item.state === "working" && item.live && mayScroll()) view.element.lastElementChild?.scrollIntoView({ block: "nearest" });
   };

@@ -23,6 +23,7 @@
  * @property {Transcript} transcript
  * @property {(() => void)[]} undo
  * @property {import("./messages.js").Problem | null} problem
+ * @property {boolean} [alone] whether it shares no batch, for it did and the engine failed
  * @property {Float32Array | null} peaks its picture, as far as it has been read
  */
 

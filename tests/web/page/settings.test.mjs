@@ -101,6 +101,75 @@ test("several_windows_at_once_are_asked_for_and_not_together_with_parts", async 
   assert.match(await page.locator(".failure").textContent(), /A setting does not fit.*`batch` and `clip_timestamps`/);
 });
 
+/** Several windows at once, under Advanced. */
+async function inBatches(n) {
+  await page.click(".advanced summary");
+  await page.getByLabel("Several windows at once").fill(String(n));
+  await page.locator("#option-batch").blur();
+}
+
+const states = () => page.locator(".item").evaluateAll((items) => items.map((item) => [item.querySelector(".name").textContent, item.dataset.state]));
+const together = async () => (await calls("transcribeAll")).length;
+
+test("recordings_share_a_batch_in_their_order_and_each_gets_its_own_text", async () => {
+  await inBatches(4);
+  await put(page, "first slow.flac", "broken.flac", "long slow.flac", "last.flac");
+  // The one that can't be read leaves its place to the next one.
+  await page.waitForFunction(() => document.querySelectorAll(".item[data-state=working]").length === 2);
+  await reach(page, "broken", "failed");
+  await reach(page, "long", "working");
+  assert.deepEqual(await states(), [["first slow.flac", "working"], ["broken.flac", "failed"], ["long slow.flac", "working"], ["last.flac", "waiting"]]);
+  await page.locator(".item[data-state=working] .state", { hasText: /%/ }).first().waitFor();
+  await put(page, "later.flac");
+  await page.locator(".item", { hasText: "long" }).getByText("Cancel").click();
+  await reach(page, "long", "stopped");
+  for (const name of ["first", "last", "later"]) await reach(page, name, "done");
+  assert.equal(await together(), 1, "who comes later has a place in the same batch");
+  assert.deepEqual((await calls("transcribe")).map(([, name]) => name), ["first slow.flac", "broken.flac", "long slow.flac", "last.flac", "later.flac"]);
+  await chosen("broken");
+  assert.match(await page.locator(".failure").textContent(), /could not be read as sound/);
+  for (const name of ["first", "later"]) {
+    await chosen(name);
+    assert.equal((await page.locator(".segment:not(.live) p").allTextContents()).length, 2, name);
+  }
+});
+
+test("all_that_share_a_batch_or_wait_for_it_are_cancelled_at_once", async () => {
+  await inBatches(4);
+  await put(page, "one slow.flac", "two slow.flac", "three slow.flac", "empty.flac");
+  await page.waitForFunction(() => document.querySelectorAll(".item[data-state=working]").length === 2);
+  await page.getByRole("button", { name: "Cancel all" }).click();
+  for (const name of ["one", "two", "three", "empty"]) await reach(page, name, "stopped");
+  assert.ok(await page.locator("#stop-all").isHidden());
+  assert.equal((await calls("transcribe")).length, 2);
+  await put(page, "next.flac");
+  await reach(page, "next", "done");
+});
+
+test("other_settings_are_for_those_that_have_no_place_in_the_batch_yet", async () => {
+  await inBatches(4);
+  await put(page, "one slow.flac", "two slow.flac", "three.flac");
+  await page.waitForFunction(() => document.querySelectorAll(".item[data-state=working]").length === 2);
+  await page.uncheck("#words");
+  await reach(page, "three", "done");
+  assert.deepEqual((await calls("transcribe")).map(([, , { word_timestamps }]) => word_timestamps), [true, true, false]);
+  assert.equal(await together(), 2);
+});
+
+for (const [name, title] of [["memory", "not enough memory"], ["lost", "engine stopped unexpectedly"]]) {
+  test(`after_${name}_those_that_shared_the_batch_are_tried_alone_and_one_fails`, async () => {
+    await inBatches(4);
+    await put(page, "fine slow.flac", `${name}.flac`, "next.flac");
+    await reach(page, name, "failed");
+    await reach(page, "fine", "done");
+    await reach(page, "next", "done");
+    await chosen(name);
+    assert.match(await page.locator(".failure").textContent(), new RegExp(title));
+    assert.equal(await page.locator(".segment:not(.live) p").count(), 1, "what it has is kept");
+    assert.equal((await calls("load")).length, 3);
+  });
+}
+
 test("small_integers_are_a_new_engine_and_are_remembered", async () => {
   assert.deepEqual(await calls("load"), [["load", "tiny.en", "quantised"]]);
   await page.getByLabel("Faster, with small integers").uncheck();

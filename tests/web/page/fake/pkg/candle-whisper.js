@@ -109,6 +109,31 @@ export class CandleWhisper {
     yield { type: "done", transcript: { text, segments, language: options.language ?? "en" } };
   }
 
+  /** Two at a time, an event of one and an event of the other; the next is taken when one of them has ended. */
+  async *transcribeAll(recordings, options = {}) {
+    CandleWhisper.calls.push(["transcribeAll", structuredClone(options)]);
+    const left = recordings[Symbol.iterator]();
+    const open = [];
+    for (let number = 0, done = false; ;) {
+      while (!done && open.length < 2) {
+        const next = left.next();
+        ({ done } = next);
+        if (!done) open.push({ recording: number++, events: this.transcribe(next.value.input, options, next.value) });
+      }
+      if (!open.length) return;
+      const one = open.shift();
+      try {
+        const { value, done } = await one.events.next();
+        if (done) continue;
+        yield { recording: one.recording, ...value };
+        open.push(one);
+      } catch (error) {
+        if (!["aborted", "audio"].includes(error.code)) throw error;
+        yield { recording: one.recording, type: "failed", error };
+      }
+    }
+  }
+
   #segment(id, offset, from, to, words) {
     const list = SENTENCE.slice(from, to).map((word, i) => ({
       word, start: offset + (from + i) / 2, end: offset + (from + i) / 2 + 0.45, probability: GUESSES[(from + i) % GUESSES.length],
