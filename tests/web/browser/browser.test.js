@@ -204,6 +204,48 @@ test("an edited phrase is aligned with its sound without encoding it again, and 
   await page.close();
 });
 
+for (const isolated of [false, true]) {
+  test(`recordings in one batch are what each is alone, and one is cancelled, ${isolated ? "isolated" : "without any headers"}`, async (t) => {
+    // Nothing for the core, but a browser reads MP3 in WAV.
+    const mp3 = execFileSync("ffmpeg", ["-v", "error", "-i", jfk, "-t", "4", "-c:a", "libmp3lame", "-f", "wav", "-"]);
+    const site = await serve(plain, { isolated, t, files: { "/mp3.wav": mp3 } });
+    const page = await open(site.url);
+    const seen = await page.evaluate(async () => {
+      const { CandleWhisper } = await import("./pkg/candle-whisper.js");
+      const whisper = await CandleWhisper.load();
+      const file = async (name) => (await fetch(`data/${name}`)).blob();
+      const [long, short, silent] = await Promise.all(["long-72s.flac", "jfk.flac", "nonspeech-silence-10s.flac"].map(file));
+      const buffer = await new OfflineAudioContext(1, 1, 44100).decodeAudioData(await short.arrayBuffer());
+      const inWav = await (await fetch("mp3.wav")).blob();
+      const options = { temperature: 0, batch: 3 };
+      const recordings = [short, buffer, silent, new Blob(["no sound"]), inWav, long];
+      const control = new AbortController();
+      const [together, alone, events] = [[], [], []];
+      for await (const event of whisper.transcribeAll([...recordings, { input: long, signal: control.signal }], options)) {
+        events.push(`${event.recording} ${event.type}`);
+        if (event.type === "done") together[event.recording] = event.transcript;
+        if (event.type === "failed") together[event.recording] = event.error.code;
+        if (event.recording === 6 && event.type === "audio") control.abort();
+      }
+      for (const input of recordings) {
+        try {
+          for await (const event of whisper.transcribe(input, options)) if (event.type === "done") alone.push(event.transcript);
+        } catch (error) {
+          alone.push(error.code);
+        }
+      }
+      whisper.dispose();
+      return { together, alone, events };
+    });
+    assert.deepEqual(seen.together.slice(0, 6), seen.alone);
+    assert.deepEqual([seen.together[3], seen.together[6]], ["audio", "aborted"]);
+    for (const number of [0, 1]) assert.match(seen.together[number].text, sentence);
+    assert.ok(seen.together[4].text && seen.together[5].segments.length > 3);
+    assert.ok(seen.events.indexOf("1 audio") < seen.events.indexOf("0 text"), "the next one takes places that are free");
+    await page.close();
+  });
+}
+
 test("an AudioBuffer of another rate and several channels is heard", async (t) => {
   const site = await serve(plain, { t });
   const page = await open(site.url);

@@ -104,6 +104,39 @@ test("floats_and_several_windows_at_once_write_it_too_and_what_does_not_fit_is_s
   await page.close();
 });
 
+test("several_recordings_share_a_batch_and_each_gets_its_own_text", { timeout: PATIENCE }, async () => {
+  const page = await open(browser.context, site.url, { patience: PATIENCE });
+  await page.locator(".advanced summary").click();
+  await page.getByLabel("Several windows at once").fill("3");
+  await page.locator("#option-batch").blur();
+  const data = (name) => readFile(fileURLToPath(new URL(`../../data/${name}`, import.meta.url)));
+  const [jfk, long] = await Promise.all(["jfk.flac", "long-72s.flac"].map(data));
+  const files = { "one.flac": jfk, "broken.flac": Buffer.from("no sound"), "two.flac": jfk, "long.flac": long, "three.flac": jfk };
+  await page.setInputFiles("#files", Object.entries(files).map(([name, buffer]) => ({ name, mimeType: "audio/flac", buffer })));
+  const row = (name, state) => page.locator(`.item[data-state=${state}]`, { hasText: name });
+  // Two are worked on at once, and one of those that wait is not wanted any more.
+  await page.waitForFunction(() => document.querySelectorAll(".item[data-state=working]").length >= 2, undefined, { timeout: PATIENCE });
+  await page.locator(".item", { hasText: "three" }).getByText("Cancel").click();
+  for (const [name, state] of [["one", "done"], ["two", "done"], ["long", "done"], ["broken", "failed"], ["three", "stopped"]]) await row(`${name}.flac`, state).waitFor({ timeout: PATIENCE });
+  const text = async (name) => {
+    await page.locator(".item .open", { hasText: `${name}.flac` }).click();
+    return (await page.locator(".segment:not(.live) p").allTextContents()).join(" ");
+  };
+  assert.match(await text("one"), /ask not what your country can do for you/i);
+  assert.equal(await text("two"), await text("one"));
+  const written = await text("long");
+  assert.match(written, /I really was very much afraid/);
+  assert.deepEqual(await page.locator(".item .name").allTextContents(), Object.keys(files));
+  assert.deepEqual(page.complaints, []);
+  // What is alone has the same text.
+  await page.getByRole("button", { name: "Clear finished" }).click();
+  await page.setInputFiles("#files", [{ name: "alone.flac", mimeType: "audio/flac", buffer: long }]);
+  await row("alone", "done").waitFor({ timeout: PATIENCE });
+  assert.equal(await text("alone"), written);
+  await page.evaluate(() => localStorage.clear());
+  await page.close();
+});
+
 test("skipping_silence_asks_for_nothing_for_its_weights_came_with_the_model", { timeout: PATIENCE }, async () => {
   const page = await open(browser.context, site.url, { patience: PATIENCE });
   await page.waitForLoadState("networkidle");

@@ -1,6 +1,6 @@
 // What a program in TypeScript may write, and what it may not.
 
-import { CandleWhisper, CandleWhisperError, type Segment, type Transcript, type VadOptions } from "../../../web/pkg/candle-whisper.js";
+import { CandleWhisper, CandleWhisperError, type Recording, type Segment, type Transcript, type VadOptions } from "../../../web/pkg/candle-whisper.js";
 
 export async function use(file: File): Promise<string> {
   const whisper = await CandleWhisper.load({ model: "base", threads: 2, keep: "q8_0", onProgress: ({ loaded, total }) => void [loaded, total] });
@@ -21,6 +21,16 @@ export async function use(file: File): Promise<string> {
   whisper.transcribe(file, { vad: { threshold: 0.4, max_speech_duration_s: null } satisfies VadOptions });
   // @ts-expect-error a limit that there is not
   whisper.transcribe(file, { vad: { treshold: 0.4 } });
+  const recordings: Recording[] = [file, new Float32Array(16_000), { input: file, signal: AbortSignal.timeout(9) }];
+  for await (const event of whisper.transcribeAll(recordings, { batch: 4 }, { signal: AbortSignal.timeout(9) })) {
+    event.recording satisfies number;
+    if (event.type === "done") transcript = event.transcript;
+    if (event.type === "failed") event.error satisfies CandleWhisperError;
+  }
+  // @ts-expect-error one recording is no list
+  whisper.transcribeAll(file);
+  // @ts-expect-error options are for all of them
+  whisper.transcribeAll([{ input: file, options: { batch: 4 } }]);
   // @ts-expect-error an array is no recording
   whisper.transcribe([0, 1]);
   // @ts-expect-error a model has weights
