@@ -155,6 +155,76 @@ fn several_recordings_in_one_batch_are_what_each_is_alone() {
     assert_eq!(stopped.ended.len(), 1);
 }
 
+/// Those of a shelf a few windows at a time; what is left after them is given again.
+struct InSteps<'t> {
+    transcriber: &'t Transcriber,
+    left: Vec<(usize, Transcription)>,
+    given: Vec<usize>,
+    undone: Vec<(usize, Transcription)>,
+    ended: Vec<(usize, Transcript)>,
+}
+
+impl Recordings for InSteps<'_> {
+    fn next(&mut self) -> Option<Transcription> {
+        let (number, run) = (!self.left.is_empty()).then(|| self.left.remove(0))?;
+        self.given.push(number);
+        Some(run)
+    }
+
+    fn event(&mut self, _number: usize, _event: Event<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn windows_done(&mut self, _number: usize, _run: &mut Transcription) -> bool {
+        true
+    }
+
+    fn ended(&mut self, number: usize, run: Result<Transcription>) -> ControlFlow<()> {
+        let (number, run) = (self.given[number], run.unwrap());
+        if run.is_done() {
+            assert_eq!(run.windows_left(), 0);
+            self.ended.push((number, self.transcriber.finish(run)));
+        } else {
+            self.undone.push((number, run));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn recordings_a_few_windows_at_a_time_are_what_each_is_alone() {
+    let transcriber = bundled();
+    let clips = [clip("jfk.flac"), recording(), clip("jfk.flac")];
+    let start = |audio| transcriber.start(audio, options(3)).unwrap();
+    let mut steps = InSteps {
+        transcriber: &transcriber,
+        left: clips.iter().map(start).enumerate().collect(),
+        given: Vec::new(),
+        undone: Vec::new(),
+        ended: Vec::new(),
+    };
+    let windows =
+        |runs: &[(usize, Transcription)]| runs.iter().map(|(_, run)| run.windows_left()).sum::<usize>();
+    let (mut n_steps, mut before) = (0, windows(&steps.left));
+    while !steps.left.is_empty() {
+        transcriber.run_some_together(3, 2, &mut steps).unwrap();
+        steps.given.clear();
+        let mut undone = std::mem::take(&mut steps.undone);
+        undone.append(&mut steps.left);
+        steps.left = undone;
+        let now = windows(&steps.left);
+        assert!(before - now <= 2, "{before} windows, then {now}");
+        (n_steps, before) = (n_steps + 1, now);
+    }
+    assert!(n_steps > 2, "{n_steps}");
+    steps.ended.sort_by_key(|(number, _)| *number);
+    assert_eq!(steps.ended.len(), 3);
+    for ((number, together), audio) in steps.ended.iter().zip(&clips) {
+        let alone = transcriber.run(audio, options(3), &mut Silent).unwrap();
+        assert_eq!(texts(&alone), texts(together), "{number}");
+    }
+}
+
 #[test]
 fn times_are_the_recordings_and_in_their_order() {
     let mut words = options(4);

@@ -1,7 +1,6 @@
 //! Several recordings whose windows share a batch. JavaScript reads them one by one and has the core decode as many windows as
 //! there are places; in between it hears who else comes, and who goes.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
 use candle_whisper_core::transcribe::Recordings;
@@ -21,7 +20,8 @@ use crate::{Whisper, events, options, told};
 pub struct Together {
     options: TranscribeOptions,
     batch: usize,
-    runs: BTreeMap<u32, Transcription>,
+    /// In the order in which they came.
+    runs: Vec<(u32, Transcription)>,
 }
 
 #[wasm_bindgen]
@@ -37,7 +37,7 @@ impl Together {
             Ok((options.batch.ok_or_else(missing)?, options))
         });
         let (batch, options) = parsed.map_err(|error| thrown(&error))?;
-        Ok(Self { options, batch, runs: BTreeMap::new() })
+        Ok(Self { options, batch, runs: Vec::new() })
     }
 
     /// Takes a recording in. What can't be heard has `failed`, and the others go on.
@@ -47,20 +47,20 @@ impl Together {
         match transcriber.start_observed(&audio.into(), self.options.clone(), &mut observer) {
             // Nobody speaks: it need not wait for its turn.
             Ok(run) if run.is_done() => drop(tell(on_event, number, Some(done(transcriber, run)))),
-            Ok(run) => drop(self.runs.insert(number, run)),
+            Ok(run) => self.runs.push((number, run)),
             Err(error) => drop(tell(on_event, number, Some(failed(&error)))),
         }
     }
 
     /// Gives a recording up, if it is still under way.
     pub fn leave(&mut self, number: u32) {
-        self.runs.remove(&number);
+        self.runs.retain(|(other, _)| *other != number);
     }
 
     /// Whether those under way have fewer windows left than there are places.
     #[wasm_bindgen(js_name = hasRoom)]
     pub fn has_room(&self) -> bool {
-        self.runs.values().map(Transcription::windows_left).sum::<usize>() < self.batch
+        self.runs.iter().map(|(_, run)| run.windows_left()).sum::<usize>() < self.batch
     }
 
     /// Whether none is under way.
@@ -75,12 +75,12 @@ impl Together {
     /// If the network fails, and with it all that is under way.
     pub fn step(&mut self, whisper: &Whisper, on_event: &Function) -> std::result::Result<(), JsValue> {
         let transcriber = &whisper.transcriber;
-        let waiting = std::mem::take(&mut self.runs).into_iter().collect();
-        let mut step = Step { transcriber, on_event, waiting, numbers: Vec::new(), left: BTreeMap::new() };
+        let waiting = std::mem::take(&mut self.runs).into_iter();
+        let mut step = Step { transcriber, on_event, waiting, numbers: Vec::new(), left: Vec::new() };
         let ran = transcriber.run_some_together(self.batch, self.batch, &mut step);
         ran.map_err(|error| thrown(&error))?;
-        let Step { waiting, left, .. } = step;
-        self.runs = left.into_iter().chain(waiting).collect();
+        self.runs = step.left;
+        self.runs.extend(step.waiting);
         Ok(())
     }
 }
@@ -89,15 +89,15 @@ impl Together {
 struct Step<'a> {
     transcriber: &'a Transcriber,
     on_event: &'a Function,
-    waiting: VecDeque<(u32, Transcription)>,
+    waiting: std::vec::IntoIter<(u32, Transcription)>,
     /// Of those that were given, by the core's numbers.
     numbers: Vec<u32>,
-    left: BTreeMap<u32, Transcription>,
+    left: Vec<(u32, Transcription)>,
 }
 
 impl Recordings for Step<'_> {
     fn next(&mut self) -> Option<Transcription> {
-        let (number, run) = self.waiting.pop_front()?;
+        let (number, run) = self.waiting.next()?;
         self.numbers.push(number);
         Some(run)
     }
@@ -115,7 +115,7 @@ impl Recordings for Step<'_> {
         let last = match run {
             Ok(run) if run.is_done() => done(self.transcriber, run),
             Ok(run) => {
-                self.left.insert(number, run);
+                self.left.push((number, run));
                 return ControlFlow::Continue(());
             }
             Err(error) => failed(&error),

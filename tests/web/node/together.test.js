@@ -178,6 +178,24 @@ test("one that is cancelled while nobody else is under way leaves the worker at 
   assert.match(last[1].text, /country/);
 });
 
+/** As an AudioBuffer, but one whose samples have no room anywhere. */
+const endless = {
+  numberOfChannels: 1, sampleRate: 16000,
+  getChannelData: () => ({ length: 1, slice: () => ({ length: 2 ** 40, buffer: new ArrayBuffer(4) }) }),
+};
+
+for (const batch of [2, null]) {
+  test(`one there is no memory for ends ${batch ? "the batch, and says so, and" : "alone, and"} the model goes on`, async () => {
+    const last = [];
+    const ending = all([jfk, endless, jfk], { temperature: 0, batch }, {}, (event) => (last[event.recording] = event));
+    if (batch) await assert.rejects(ending, { code: "memory" });
+    else await ending;
+    assert.deepEqual([last[1].type, last[1].error.code], ["failed", "memory"]);
+    assert.deepEqual([last[0]?.type, last[2]?.type], batch ? ["audio", undefined] : ["done", "done"]);
+    assert.match((await alone(jfk, { temperature: 0, batch })).text, /country/);
+  });
+}
+
 test("options are checked before anything is heard, and what is no list is said", async () => {
   const complaint = async (recordings, options, control) => {
     const error = await all(recordings, options, control).then(() => null, (error) => error);
