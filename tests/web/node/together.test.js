@@ -11,7 +11,7 @@ import { CandleWhisper, CandleWhisperError } from "../../../web/pkg/candle-whisp
 
 const root = new URL("../../../", import.meta.url);
 const at = (name) => new URL(name, root);
-const [jfk, long, silent] = ["jfk.flac", "long-72s.flac", "nonspeech-silence-10s.flac"].map((name) => at(`tests/data/${name}`));
+const [jfk, long, short, silent] = ["jfk.flac", "long-72s.flac", "lj-LJ001-0002.flac", "nonspeech-silence-10s.flac"].map((name) => at(`tests/data/${name}`));
 const noSound = new Blob(["no sound at all, only words"]);
 
 let whisper;
@@ -51,7 +51,8 @@ for (const [name, options] of [["greedy", { temperature: 0 }], ["words", { word_
   ["the ladder", { temperature: [0, 0.4], logprob_threshold: 0, no_speech_threshold: null, guards: false }]]) {
   test(`recordings in one batch are what each is alone: ${name}`, async () => {
     const batch = { ...options, batch: 3 };
-    const recordings = [jfk, silent, long, samples()];
+    const third = /greedy|words/.test(name) ? long : short;
+    const recordings = [jfk, silent, third, samples()];
     const { events, last } = await all(recordings, batch);
     for (const [number, input] of recordings.entries()) {
       assert.deepEqual(last[number], await alone(input, batch), `recording ${number}`);
@@ -59,11 +60,13 @@ for (const [name, options] of [["greedy", { temperature: 0 }], ["words", { word_
       const heard = own.findIndex(({ type }) => type === "audio");
       assert.ok(own.slice(0, heard).every(({ type }) => type === "decoding") && own[heard].duration >= 1);
       assert.deepEqual(last[number].segments, own.filter(({ type }) => type === "segment").map(({ segment }) => segment));
-      if (last[number].segments.length) assert.deepEqual(own.at(-2), { recording: number, type: "progress", seconds: own[heard].duration, duration: own[heard].duration });
+      const { type, seconds, duration } = own.at(-2);
+      // Told in frames of 10 ms.
+      if (last[number].segments.length) assert.ok(type === "progress" && seconds === duration && Math.abs(duration - own[heard].duration) <= 0.01);
     }
     // The first has one window: the third's take the places beside it, and nobody waits for the second, in which nobody speaks.
     const ends = events.filter(({ type }) => type === "done").map(({ recording }) => recording);
-    assert.ok(ends.indexOf(1) < ends.indexOf(0) && ends.indexOf(0) < ends.indexOf(2), ends.join());
+    assert.ok(ends.indexOf(1) < ends.indexOf(0) && (third === short || ends.indexOf(0) < ends.indexOf(2)), ends.join());
     assert.ok(events.findIndex(({ recording, type }) => recording === 2 && type === "audio") < events.findIndex(({ type }) => type === "text"));
   });
 }
@@ -81,7 +84,7 @@ test("windows of two recordings are decoded at once: live text is that of the fi
 test("the transcripts are those of the native program with the same recordings", async () => {
   const folder = mkdtempSync(join(tmpdir(), "candle-whisper-"));
   try {
-    const files = [jfk, long, at("tests/data/lj-LJ001-0002.flac")];
+    const files = [jfk, long, short];
     const { last } = await all(files, { temperature: 0, batch: 3 });
     const program = process.env.CANDLE_WHISPER_PROGRAM ?? at("target/release/candle-whisper").pathname;
     execFileSync(program, [...files.map(({ pathname }) => pathname), "--model", at("native/models/tiny.en").pathname, "--verbose", "None", "--temperature", "0",
