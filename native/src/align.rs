@@ -99,6 +99,7 @@ impl Engine for Aligner<'_> {
         _journal: &mut Journal,
         observer: &mut dyn Observer,
     ) -> anyhow::Result<Transcript> {
+        let options = self.loaded.with_windows(options);
         let audio = recording.whole()?;
         let transcript = self.loaded.transcriber.align(&audio, self.text, options, observer)?;
         let words = transcript.segments.iter().flat_map(|segment| segment.words.iter().flatten());

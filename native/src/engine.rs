@@ -25,9 +25,16 @@ pub struct Loaded {
     pub files: ModelFiles,
     /// What it computes in.
     pub numbers: String,
+    /// Windows at once, where its device's memory has chosen.
+    pub windows: Option<usize>,
 }
 
 impl Loaded {
+    /// These options with as many windows at once as there are here.
+    pub fn with_windows(&self, options: TranscribeOptions) -> TranscribeOptions {
+        TranscribeOptions { batch: self.windows.or(options.batch), ..options }
+    }
+
     /// Begins a run, or goes on with the one in the journal; `None` if the observer broke meanwhile. `plan` is what was found out
     /// about the recording beforehand.
     ///
@@ -42,6 +49,7 @@ impl Loaded {
         observer: &mut dyn Observer,
     ) -> Result<Option<Transcription>> {
         let plan = journal.plan().cloned().or(plan);
+        let options = self.with_windows(options);
         let run = self.transcriber.start_recording(recording, options, plan, observer)?;
         let Some(mut run) = run else { return Ok(None) };
         journal.go_on(&mut run)?;

@@ -34,6 +34,13 @@ impl Mark {
         Ok(Self(all))
     }
 
+    /// The same with `--batch auto`, whatever number that is.
+    #[must_use]
+    pub fn of_any_batch(mut self) -> Self {
+        self.0.insert("`batch`".to_owned(), "auto".to_owned());
+        self
+    }
+
     /// What is not the same, in words; empty if everything is.
     pub fn differences<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
         let names: std::collections::BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();

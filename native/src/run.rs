@@ -156,7 +156,7 @@ impl<'a> Work<'a, '_> {
     /// Takes recordings until there are none.
     fn by(self, engine: &'a (dyn Engine + 'a)) {
         if let (Some(n), Some(loaded)) = (self.options.batch, engine.loaded()) {
-            return together::run(self, loaded, n);
+            return together::run(self, loaded, loaded.windows.unwrap_or(n));
         }
         while !self.order.is_reader_gone()
             && let Some((number, input)) = self.row.next()
@@ -261,7 +261,10 @@ pub(crate) fn open(
         return Ok((recording(&journal), duration, journal));
     };
     let hash = mark::of_all(&mut **opened.bytes()).with_context(|| format!("could not read {input}"))?;
-    let (journal, found) = Journal::open(&path, &Mark::new(hash, engine.mark()?, options)?)?;
+    let mark = Mark::new(hash, engine.mark()?, options)?;
+    // What is said does not depend on how many windows there are at once, and next time other memory may be free.
+    let mark = if job.batch_by_memory { mark.of_any_batch() } else { mark };
+    let (journal, found) = Journal::open(&path, &mark)?;
     match found {
         Found::Nothing => {}
         Found::Windows(n) => messages::note(format_args!("{input} goes on after {n} windows that were done")),

@@ -184,6 +184,7 @@ fn loaded(n: usize) -> Vec<Loaded> {
         transcriber: load::load_files(&files, &Device::Cpu, Numbers::default()).unwrap(),
         files: files.clone(),
         numbers: "test".into(),
+        windows: None,
     };
     (0..n).map(load).collect()
 }
