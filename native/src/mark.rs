@@ -34,10 +34,11 @@ impl Mark {
         Ok(Self(all))
     }
 
-    /// The same with `--batch auto`, whatever number that is.
+    /// The same with `--batch auto`: as with the number that was chosen, or with any, for next time other memory may be free.
     #[must_use]
-    pub fn of_any_batch(mut self) -> Self {
-        self.0.insert("`batch`".to_owned(), "auto".to_owned());
+    pub fn of_chosen_batch(mut self, n: Option<usize>) -> Self {
+        let batch = n.map_or_else(|| "auto".to_owned(), |n| n.to_string());
+        self.0.insert("`batch`".to_owned(), batch);
         self
     }
 

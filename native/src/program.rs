@@ -10,7 +10,8 @@ use anyhow::Context;
 use candle_core::DeviceLocation;
 use candle_whisper_core::kernels::{self, Level};
 use candle_whisper_core::languages::LANGUAGES;
-use candle_whisper_core::memory::{Usage, estimate};
+use candle_whisper_core::memory::{Processor, Usage, estimate};
+use candle_whisper_core::weights::Matrices;
 
 use crate::align::{Aligner, read_text};
 use crate::cli::{self, Command};
@@ -196,6 +197,7 @@ fn load_engines(job: &Job, most: usize) -> anyhow::Result<Vec<Loaded>> {
             files: files.clone(),
             numbers,
             windows,
+            same_in_any_batch: (processor, matrices) == (Processor::Cpu, Matrices::Blocks),
         });
     }
     Ok(engines)

@@ -252,6 +252,8 @@ fn the_batch_that_the_memory_chooses_is_said_and_writes_what_its_number_writes()
     let number = if number == "one" { "1" } else { number };
     assert!((1..=MOST_ON_CPU).contains(&number.parse().unwrap()), "{note}");
     assert_eq!(transcribe(number, &[]).0, auto);
+    // On integers, with any other number too: what `--resume` keeps may go on with it.
+    assert_eq!(transcribe("3", &[]).0, auto);
     let (same, said) = transcribe("auto", &["--verbose", "None"]);
     assert_eq!((same, said.as_str()), (auto, ""));
 }

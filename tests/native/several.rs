@@ -185,6 +185,7 @@ fn loaded(n: usize) -> Vec<Loaded> {
         files: files.clone(),
         numbers: "test".into(),
         windows: None,
+        same_in_any_batch: true,
     };
     (0..n).map(load).collect()
 }
