@@ -133,8 +133,8 @@ fn a_recording_that_is_read_block_by_block_has_the_times_of_the_whole() {
 fn a_run_that_is_killed_goes_on_and_writes_what_it_would_have_written() {
     let here = tempfile::tempdir().unwrap();
     let clip = tests().join("data/long-72s.flac");
-    let text =
-        bundled().run(&media::decode(fs::File::open(&clip).unwrap(), None).unwrap(), options(), &mut Silent);
+    let audio = media::decode(fs::File::open(&clip).unwrap(), None).unwrap();
+    let text = bundled().run(&audio, TranscribeOptions::default(), &mut Silent);
     fs::write(here.path().join("text.txt"), text.unwrap().text).unwrap();
     let start = |out: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_candle-whisper"));
@@ -157,7 +157,8 @@ fn a_run_that_is_killed_goes_on_and_writes_what_it_would_have_written() {
     let mut killed = start("killed");
     let state = here.path().join("killed/long-72s.candle-whisper.resume");
     // The mark, the plan and a window.
-    while fs::read_to_string(&state).map_or(0, |lines| lines.lines().count()) < 3 {
+    let windows = || fs::read(&state).map_or(0, |lines| lines.iter().filter(|&&byte| byte == b'\n').count());
+    while windows() < 3 {
         assert!(killed.try_wait().unwrap().is_none(), "it ended before it was killed");
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
