@@ -7,7 +7,7 @@ use std::ops::Range;
 /// Cells that dynamic programming may take: 4 MB.
 const MOST_CELLS: usize = 4 << 20;
 /// Cells that it may go through in rows, half a minute at most, where there are no such runs: what is said again and again.
-const MOST_IN_ROWS: usize = 16 << 30;
+const MOST_IN_ROWS: u64 = 16 << 30;
 /// Lengths of the runs that are looked for, in turn.
 const RUNS: [usize; 4] = [5, 4, 3, 2];
 
@@ -95,8 +95,8 @@ fn in_order(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
 /// As [`compare`], of ranges of any length: where the middle of the one belongs is found without keeping more than a row of
 /// cells (D. S. Hirschberg, 1975), and then each half is compared.
 fn halve(a: &[u32], b: &[u32], in_a: Range<usize>, in_b: Range<usize>, found: &mut [Option<usize>]) {
-    let cells = in_a.len().saturating_mul(in_b.len());
-    if cells <= MOST_CELLS {
+    let cells = (in_a.len() as u64).saturating_mul(in_b.len() as u64);
+    if cells <= MOST_CELLS as u64 {
         return compare(a, b, in_a, in_b, found);
     }
     if in_a.len() < 2 || cells > MOST_IN_ROWS {
