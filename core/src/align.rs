@@ -3,15 +3,17 @@
 //! cross-attention that word times come from. Words that nobody can have said have probability 0.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use crate::audio::{FRAMES_PER_SECOND, N_FRAMES, Waveform};
+use crate::audio::{FRAMES_PER_SECOND, N_FRAMES, SAMPLE_RATE, Waveform};
 use crate::error::{Error, Result};
 use crate::languages;
 use crate::model::AudioFeatures;
 use crate::observer::{Event, Observer};
 use crate::options::{Task, TranscribeOptions};
+use crate::recording::{Open, Recording};
 use crate::timing::{self, WordOptions};
-use crate::transcribe::Transcriber;
+use crate::transcribe::{Plan, Transcriber};
 use crate::transcript::{Segment, Transcript, Word};
 
 mod matching;
@@ -28,6 +30,31 @@ const AROUND_TEXT: usize = 8;
 /// From so many words of a text on, one of them must be heard.
 const MUST_SHARE: usize = 4;
 
+/// A text, and how to hear the recording that it is said in.
+#[derive(Debug, Clone)]
+pub struct Given<'t> {
+    text: &'t str,
+    options: TranscribeOptions,
+}
+
+impl<'t> Given<'t> {
+    /// With the options of the transcription that comes first.
+    ///
+    /// # Errors
+    /// If the text is empty, or is to be found in a translation.
+    pub fn new(text: &'t str, options: TranscribeOptions) -> Result<Self> {
+        if options.decode.task == Task::Translate {
+            return Err(Error::Options(
+                "a text can't be aligned with a translation: leave `task` out".into(),
+            ));
+        }
+        if text.trim().is_empty() {
+            return Err(Error::Options("the text to align is empty".into()));
+        }
+        Ok(Self { text, options: TranscribeOptions { word_timestamps: true, ..options } })
+    }
+}
+
 impl Transcriber {
     /// The times of every word of `text` in a recording, which is first transcribed by `options`. Each line of the text is a
     /// segment; one of more than 200 characters is parted into its sentences. The observer is told of the language and of
@@ -39,17 +66,53 @@ impl Transcriber {
         &self,
         audio: &Waveform,
         text: &str,
-        mut options: TranscribeOptions,
+        options: TranscribeOptions,
         observer: &mut dyn Observer,
     ) -> Result<Transcript> {
-        if options.decode.task == Task::Translate {
+        self.align_recording(audio.clone().into(), text, options, observer)
+    }
+
+    /// As [`Transcriber::align`], of a recording of any length, of which only what the next window hears is in memory.
+    ///
+    /// # Errors
+    /// As [`Transcriber::align`], if the recording can't be read, or only once.
+    pub fn align_recording(
+        &self,
+        recording: Recording,
+        text: &str,
+        options: TranscribeOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Transcript> {
+        let Recording::Again(open) = recording else {
             return Err(Error::Options(
-                "a text can't be aligned with a translation: leave `task` out".into(),
+                "a text needs a recording that can be read again: once to transcribe it, once for the text's words".into(),
             ));
-        }
-        if text.trim().is_empty() {
-            return Err(Error::Options("the text to align is empty".into()));
-        }
+        };
+        let given = Given::new(text, options)?;
+        self.align_by(&given, &open, observer, |options, observer| {
+            let recording = Recording::Again(Arc::clone(&open));
+            let run = self.start_recording(recording, options.clone(), None, observer)?;
+            let Some(run) = run else { return Ok(None) };
+            let plan = run.plan().cloned();
+            Ok(plan.zip(Some(self.run_on(run, observer)?)))
+        })
+    }
+
+    /// As [`Transcriber::align_recording`], with a transcript that the caller has made, by the options that are handed to
+    /// `transcribe`, and what was found out for it; `None` if there was no first window.
+    ///
+    /// # Errors
+    /// As [`Transcriber::align_recording`], and those of `transcribe`.
+    pub fn align_by<E: From<Error>>(
+        &self,
+        given: &Given<'_>,
+        open: &Open,
+        observer: &mut dyn Observer,
+        transcribe: impl FnOnce(
+            &TranscribeOptions,
+            &mut dyn Observer,
+        ) -> std::result::Result<Option<(Plan, Transcript)>, E>,
+    ) -> std::result::Result<Transcript, E> {
         let mut stopped = false;
         // Half of the work.
         let mut halved = |event: Event<'_>| {
@@ -57,22 +120,41 @@ impl Transcriber {
                 Event::Window { seek, content_frames } => {
                     observer.event(Event::Window { seek: seek / 2, content_frames })
                 }
-                Event::Language { .. } => observer.event(event),
+                Event::Language { .. } | Event::Reading { .. } => observer.event(event),
                 _ => ControlFlow::Continue(()),
             };
             stopped |= flow.is_break();
             flow
         };
-        options.word_timestamps = true;
-        let heard = self.run(audio, options.clone(), &mut halved)?;
-        let language = heard.language.clone();
-        let text = Text::new(text, self.tokenizer(), &language, &options)?;
-        let nothing = |language| Ok(Transcript { language, ..Transcript::default() });
+        let Some((plan, heard)) = transcribe(&given.options, &mut halved)? else {
+            return Ok(Transcript::default());
+        };
         if stopped {
-            return nothing(language);
+            return Ok(Transcript { language: heard.language, ..Transcript::default() });
         }
+        Ok(self.find(given, open, (plan, heard), observer)?)
+    }
+
+    /// Finds the text in a recording by its transcript.
+    fn find(
+        &self,
+        given: &Given<'_>,
+        open: &Open,
+        (plan, heard): (Plan, Transcript),
+        observer: &mut dyn Observer,
+    ) -> Result<Transcript> {
+        let options = &given.options;
+        let language = heard.language.clone();
+        let text = Text::new(given.text, self.tokenizer(), &language, options)?;
+        let nothing = |language| Ok(Transcript { language, ..Transcript::default() });
+        // Where only speech was transcribed, its maximum is not the recording's.
+        let extent = match &plan.spoken {
+            None => Some(plan.extent),
+            Some(_) => self.measured(Arc::clone(open), observer)?,
+        };
+        let Some(extent) = extent else { return nothing(language) };
         let heard = units_of(&heard);
-        let duration = audio.duration();
+        let duration = extent.n_samples as f64 / SAMPLE_RATE as f64;
         let (owners, units): (Vec<usize>, Vec<&str>) = text
             .items
             .iter()
@@ -92,23 +174,24 @@ impl Transcriber {
         let stretches = plan::stretches(&text.items, &about, duration, most_tokens, &language);
 
         let mut words: Vec<Option<Word>> = vec![None; text.items.len()];
-        let mel = self.mel(audio)?;
-        let content_frames = mel.content_frames();
+        let mut mel = self.mel_stream(Arc::clone(open), extent);
+        let content_frames = mel.content_so_far();
         for stretch in &stretches {
             let (seek, size) = frames_of(stretch, content_frames);
             let items: Vec<usize> = stretch.items.clone().filter(|&i| about[i].is_some()).collect();
-            let xa = self.encode(mel.window(seek, size), 1)?;
+            // A stretch may begin before the last one, if words are heard out of order.
+            let keep = seek.saturating_sub(N_FRAMES);
+            let xa = self.encode(mel.window(keep, seek, size)?, 1)?;
             let chosen: Vec<&Item> = items.iter().map(|&i| &text.items[i]).collect();
-            let aligned = self.align_items(&xa, &chosen, (seek, size), &language, &options)?;
+            let aligned = self.align_items(&xa, &chosen, (seek, size), &language, options)?;
             items.into_iter().zip(aligned).for_each(|(i, word)| words[i] = Some(word));
             let seek = (content_frames + seek + size) / 2;
             if observer.event(Event::Window { seek, content_frames }).is_break() {
                 return nothing(language);
             }
         }
-        if options.snap_to_speech {
-            let speech = self.speech(audio, &timing::snap_options())?;
-            timing::snap_words(words.iter_mut().flatten(), &speech, 0.0);
+        if let Some(speech) = &plan.snap_to {
+            timing::snap_words(words.iter_mut().flatten(), &speech.spans, 0.0);
         }
         Ok(transcript(&text, words, language, self))
     }

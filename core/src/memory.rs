@@ -254,6 +254,12 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
     }
 }
 
+/// The most windows at once, up to `most`, with which a network needs no more than so many bytes; 1 if it always needs more.
+pub fn largest_batch(dims: &ModelDimensions, usage: &Usage, most: usize, available: u64) -> usize {
+    let needed = |n_audio: &usize| estimate(dims, &Usage { n_audio: *n_audio, ..*usage }).peak();
+    (2..=most).rev().find(|n_audio| needed(n_audio) <= available).unwrap_or(1)
+}
+
 /// Whether a GPU computes such a network by kernels of our own.
 fn has_kernels(usage: &Usage) -> bool {
     usage.processor == Processor::Gpu && usage.dtype.size_in_bytes() == 2 && usage.matrices.is_none()

@@ -163,7 +163,7 @@ impl Transcriber {
         self.run_on(run, observer)
     }
 
-    fn run_on(&self, mut run: Transcription, observer: &mut dyn Observer) -> Result<Transcript> {
+    pub(crate) fn run_on(&self, mut run: Transcription, observer: &mut dyn Observer) -> Result<Transcript> {
         match run.batches {
             Some(_) => drop(self.batched(&mut run, None, observer)?),
             None => while self.next_window(&mut run, observer)?.is_continue() {},

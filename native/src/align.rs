@@ -3,8 +3,10 @@
 use std::cell::Cell;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use candle_whisper_core::align::Given;
 use candle_whisper_core::{Observer, Recording, TranscribeOptions, Transcript};
 
 use crate::cli::Args;
@@ -36,11 +38,10 @@ impl AlignArgs {
         if audio.as_os_str() == "-" && self.text.as_os_str() == "-" {
             return Err(BadUsage::new("`align` can't read both the recording and the text from stdin"));
         }
-        if self.args.resume || self.args.running_maximum {
-            let flag = if self.args.resume { "--resume" } else { "--running_maximum" };
-            return Err(BadUsage::new(format!(
-                "`align` has no `{flag}`: it hears the whole recording at once"
-            )));
+        if self.args.running_maximum {
+            return Err(BadUsage::new(
+                "`align` has no `--running_maximum`: it reads the recording again for the words of the text",
+            ));
         }
         let mut args = Args { word_timestamps: true, ..self.args.clone() };
         args.subtitles.snap_to_speech.get_or_insert(true);
@@ -84,8 +85,8 @@ impl Engine for Aligner<'_> {
         self.loaded.is_multilingual()
     }
 
-    fn reads_once(&self) -> bool {
-        true
+    fn bound_windows(&self) -> Option<usize> {
+        self.loaded.bound_windows()
     }
 
     fn mark(&self) -> anyhow::Result<Vec<(String, String)>> {
@@ -96,11 +97,20 @@ impl Engine for Aligner<'_> {
         &self,
         recording: Recording,
         options: TranscribeOptions,
-        _journal: &mut Journal,
+        journal: &mut Journal,
         observer: &mut dyn Observer,
     ) -> anyhow::Result<Transcript> {
-        let audio = recording.whole()?;
-        let transcript = self.loaded.transcriber.align(&audio, self.text, options, observer)?;
+        let Recording::Again(open) = recording else {
+            bail!(
+                "the recording can be read only once, and `align` reads it again for the words of the text"
+            );
+        };
+        let given = Given::new(self.text, options)?;
+        let transcript = self.loaded.transcriber.align_by(&given, &open, observer, |options, observer| {
+            let recording = Recording::Again(Arc::clone(&open));
+            let heard = self.loaded.hear(recording, options.clone(), journal, observer)?;
+            anyhow::Ok(heard.and_then(|(transcript, plan)| Some((plan?, transcript))))
+        })?;
         let words = transcript.segments.iter().flat_map(|segment| segment.words.iter().flatten());
         let (mut unheard, mut all) = (0, 0);
         for word in words {

@@ -16,7 +16,7 @@ pub use model::ModelArgs;
 use subtitles::SubtitleArgs;
 use vad::VadArgs;
 use values::{APPEND, BOOL, PREPEND, boolean};
-pub use values::{Formats, Maybe, Verbosity};
+pub use values::{Batch, Formats, Maybe, Verbosity};
 pub(crate) use values::{formats, task};
 
 const EXIT_CODES: &str = "\
@@ -134,15 +134,16 @@ pub struct Args {
     /// Prompt each window with the text before it [default: True, with --batch False]
     #[arg(long = "condition_on_previous_text", value_name = BOOL, action = ArgAction::Set, value_parser = boolean(), ignore_case = true, help_heading = "Speech")]
     pub condition_on_previous_text: Option<bool>,
-    /// Decode so many windows at once, cut where speech pauses; none for one after the other, as the reference does
+    /// Decode so many windows at once, cut where speech pauses; auto for as many as the free memory has room for, up to 64 on a
+    /// GPU and 8 on the CPU; None for one after the other, as the reference does
     #[arg(
         long = "batch",
         default_value = "None",
-        value_name = "N",
+        value_name = "N|auto",
         allow_negative_numbers = true,
         help_heading = "Speech"
     )]
-    pub batch: Maybe<usize>,
+    pub batch: Maybe<Batch>,
     /// start,end,start,end,… in seconds of the stretches to transcribe; the last end may be left out
     #[arg(
         long = "clip_timestamps",

@@ -10,7 +10,7 @@ use crate::device::patience::{PATIENCE, Patient};
 use crate::journal::Journal;
 use crate::load::ModelFiles;
 use crate::run::Engine;
-use crate::{mark, messages};
+use crate::{alone, mark, messages};
 
 /// What is said when a GPU gives no word for long.
 pub(crate) const COMPILING: &str = "the GPU's driver seems to compile the kernels, which takes up to half a minute at the first start; \
@@ -25,9 +25,19 @@ pub struct Loaded {
     pub files: ModelFiles,
     /// What it computes in.
     pub numbers: String,
+    /// Windows at once, where its device's memory has chosen.
+    pub windows: Option<usize>,
+    /// Whether results are the same to the last bit with any number of windows at once: those of integers are, of floats
+    /// log-probabilities differ in their seventh digit.
+    pub same_in_any_batch: bool,
 }
 
 impl Loaded {
+    /// These options with as many windows at once as there are here.
+    pub fn with_windows(&self, options: TranscribeOptions) -> TranscribeOptions {
+        TranscribeOptions { batch: self.windows.or(options.batch), ..options }
+    }
+
     /// Begins a run, or goes on with the one in the journal; `None` if the observer broke meanwhile. `plan` is what was found out
     /// about the recording beforehand.
     ///
@@ -42,10 +52,41 @@ impl Loaded {
         observer: &mut dyn Observer,
     ) -> Result<Option<Transcription>> {
         let plan = journal.plan().cloned().or(plan);
+        let options = self.with_windows(options);
         let run = self.transcriber.start_recording(recording, options, plan, observer)?;
         let Some(mut run) = run else { return Ok(None) };
         journal.go_on(&mut run)?;
         Ok(Some(run))
+    }
+
+    /// The transcript, or what there is of it if the observer breaks, and what was found out about the recording before its first
+    /// window. Windows go into the journal, and those that are in it are not heard again. `None` if there was no first window.
+    ///
+    /// # Errors
+    /// As [`Loaded::start`], or if the device fails.
+    pub fn hear(
+        &self,
+        recording: Recording,
+        options: TranscribeOptions,
+        journal: &mut Journal,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<(Transcript, Option<Plan>)>> {
+        let batch = self.windows.or(options.batch);
+        let run = self.start(recording, options, None, journal, observer)?;
+        let Some(mut run) = run else { return Ok(None) };
+        let plan = run.plan().cloned();
+        if let Some(n) = batch {
+            run = alone::run(&self.transcriber, n, run, journal, observer)?;
+        } else {
+            loop {
+                let flow = self.transcriber.next_window(&mut run, observer)?;
+                journal.push(&run.checkpoint())?;
+                if flow.is_break() {
+                    break;
+                }
+            }
+        }
+        Ok(Some((self.finish(run, journal)?, plan)))
     }
 
     /// What there is of a run, all of whose windows are in the journal.
@@ -76,6 +117,10 @@ impl Engine for Loaded {
         self.transcriber.tokenizer().is_multilingual()
     }
 
+    fn bound_windows(&self) -> Option<usize> {
+        self.windows.filter(|_| !self.same_in_any_batch)
+    }
+
     fn mark(&self) -> Result<Vec<(String, String)>> {
         let files = &self.files;
         let beside = [&files.config, &files.generation_config, &files.tokenizer, &files.vocabulary];
@@ -101,16 +146,8 @@ impl Engine for Loaded {
                 &mut patient
             }
         };
-        let run = self.start(recording, options, None, journal, observer)?;
-        let Some(mut run) = run else { return Ok(Transcript::default()) };
-        loop {
-            let flow = self.transcriber.next_window(&mut run, observer)?;
-            journal.push(&run.checkpoint())?;
-            if flow.is_break() {
-                break;
-            }
-        }
-        self.finish(run, journal)
+        let heard = self.hear(recording, options, journal, observer)?;
+        Ok(heard.map(|(transcript, _)| transcript).unwrap_or_default())
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_whisper_core::TranscribeOptions;
 use candle_whisper_core::writers::OutputFormat;
 
-use crate::cli::{Args, Formats, Maybe, Verbosity};
+use crate::cli::{Args, Batch, Formats, Maybe, Verbosity};
 use crate::device::{Devices, Precision};
 use crate::input::Input;
 use crate::locate::Location;
@@ -29,8 +29,10 @@ pub struct Job {
     pub precision: Precision,
     /// Threads of the CPU; 0 for one per core.
     pub threads: usize,
-    /// How to transcribe.
+    /// How to transcribe. Where the device says how many windows there are at once, its `batch` is 1.
     pub options: TranscribeOptions,
+    /// Whether it does.
+    pub batch_by_memory: bool,
     /// Where the transcripts go.
     pub outputs: Outputs,
     /// Whether to keep the state beside the outputs, and to go on from one that is there.
@@ -88,6 +90,7 @@ impl Job {
             running_maximum: args.running_maximum,
             show: show(args.verbose, &outputs.place, terminals),
             inputs,
+            batch_by_memory: args.batch.0 == Some(Batch::Auto),
             options,
             outputs,
             warnings,

@@ -20,6 +20,7 @@
 
 pub mod ahead;
 pub mod align;
+mod alone;
 pub mod cache;
 pub mod cli;
 pub mod device;

@@ -34,6 +34,14 @@ impl Mark {
         Ok(Self(all))
     }
 
+    /// The same with `--batch auto`: as with the number that was chosen, or with any, for next time other memory may be free.
+    #[must_use]
+    pub fn of_chosen_batch(mut self, n: Option<usize>) -> Self {
+        let batch = n.map_or_else(|| "auto".to_owned(), |n| n.to_string());
+        self.0.insert("`batch`".to_owned(), batch);
+        self
+    }
+
     /// What is not the same, in words; empty if everything is.
     pub fn differences<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
         let names: std::collections::BTreeSet<&String> = self.0.keys().chain(other.0.keys()).collect();

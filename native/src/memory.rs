@@ -5,7 +5,7 @@ use std::fmt;
 use candle_core::{DType, Device};
 use candle_whisper_core::TranscribeOptions;
 use candle_whisper_core::dims::ModelDimensions;
-use candle_whisper_core::memory::{PerNumber, Processor, SHAPES, Usage, estimate};
+use candle_whisper_core::memory::{PerNumber, Processor, SHAPES, Usage, estimate, largest_batch};
 use candle_whisper_core::weights::Matrices;
 
 use crate::device;
@@ -91,6 +91,21 @@ impl Needs {
         let n_audio = options.batch.unwrap_or(1);
         Usage { prompted: usage.prompted || previous, n_audio, ..usage }
     }
+}
+
+/// Windows at once on a GPU at most, where the memory chooses: with more of them an H100 decoded no faster, and what is not
+/// begun yet can still go to another GPU.
+pub const MOST_ON_GPU: usize = 64;
+/// The same on a CPU, which gains little by more than a few (README, "Several windows at once").
+pub const MOST_ON_CPU: usize = 8;
+
+/// As many windows at once as there is room for. An estimate may be a tenth too low, so nine tenths of it are filled.
+pub fn windows_at_once(dims: &ModelDimensions, usage: &Usage, available: u64) -> usize {
+    let most = match usage.processor {
+        Processor::Cpu => MOST_ON_CPU,
+        Processor::Gpu => MOST_ON_GPU,
+    };
+    largest_batch(dims, usage, most, available / 10 * 9)
 }
 
 /// Whether a model will find the memory that it needs.

@@ -4,7 +4,7 @@ use candle_whisper_core::options::{AUTO_EACH, DecodingOptions, Task, TranscribeO
 use candle_whisper_core::vad::VadOptions;
 use candle_whisper_core::writers::SubtitleOptions;
 
-use crate::cli::Args;
+use crate::cli::{Args, Batch};
 
 /// A complaint about the command line; it names the flag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub fn transcribe_options(args: &Args) -> Result<TranscribeOptions, BadUsage> {
         snap_to_speech: args.subtitles.snap_to_speech.unwrap_or(false),
         seed: args.seed,
         vad: vad(args)?,
-        batch: args.batch.0,
+        batch: args.batch.0.map(Batch::at_least),
         decode: decoding_options(args)?,
     };
     check_batch(&options)?;

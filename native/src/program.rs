@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use candle_core::DeviceLocation;
 use candle_whisper_core::kernels::{self, Level};
 use candle_whisper_core::languages::LANGUAGES;
-use candle_whisper_core::memory::estimate;
+use candle_whisper_core::memory::{Processor, Usage, estimate};
+use candle_whisper_core::weights::Matrices;
 
 use crate::align::{Aligner, read_text};
 use crate::cli::{self, Command};
@@ -22,7 +24,7 @@ use crate::interrupt::{self, Stop};
 use crate::job::{Job, Terminals};
 use crate::live::{self, LiveJob};
 use crate::load::{ModelFiles, Numbers};
-use crate::memory::{Fit, Memory, Needs, compare};
+use crate::memory::{Bytes, Fit, Memory, Needs, compare, windows_at_once};
 use crate::options::BadUsage;
 use crate::run::{Engine, Outcome, run, run_on_several};
 use crate::{device, load, messages, output};
@@ -162,12 +164,21 @@ fn load_engines(job: &Job, most: usize) -> anyhow::Result<Vec<Loaded>> {
     let choices = device::choose_all(&devices, job.precision, needed);
     drop(described);
     device::multiply_as(job.precision);
+    // Before the first is loaded, for others may be on the same device.
+    let batches: Vec<_> = choices
+        .iter()
+        .map(|choice| job.batch_by_memory.then(|| choose_batch(job, &needs, choice, &choices)))
+        .collect();
     let mut engines = Vec::new();
-    for Choice { device, dtype, warnings, note } in choices {
+    for (Choice { device, dtype, warnings, note }, batch) in choices.into_iter().zip(batches) {
+        let (windows, windows_note) = batch.unzip();
         note.iter().for_each(messages::note);
+        windows_note.iter().filter(|_| !job.show.is_quiet()).for_each(messages::note);
         warnings.iter().for_each(messages::warning);
         if let Some(memory) = Memory::of(&device) {
-            match compare(&needs.dims, &usage(device::processor(&device), dtype), memory) {
+            let usage = usage(device::processor(&device), dtype);
+            let usage = Usage { n_audio: windows.unwrap_or(usage.n_audio), ..usage };
+            match compare(&needs.dims, &usage, memory) {
                 Fit::Fits => {}
                 Fit::Tight(shortage) => messages::warning(shortage),
                 Fit::Impossible(shortage) => {
@@ -185,9 +196,32 @@ fn load_engines(job: &Job, most: usize) -> anyhow::Result<Vec<Loaded>> {
             transcriber: loaded.with_context(could_not_load)?,
             files: files.clone(),
             numbers,
+            windows,
+            same_in_any_batch: (processor, matrices) == (Processor::Cpu, Matrices::Blocks),
         });
     }
     Ok(engines)
+}
+
+/// How many windows a device is to decode at once, and why. Models on one device have equal shares of what is free there.
+fn choose_batch(job: &Job, needs: &Needs, choice: &Choice, all: &[Choice]) -> (usize, String) {
+    let at = choice.device.location();
+    let usage = needs.usage(device::processor(&choice.device), choice.dtype, &job.options);
+    let sharers = all.iter().filter(|other| other.device.location() == at).count() as u64;
+    let memory = Memory::of(&choice.device);
+    let n = memory.map_or(1, |memory| windows_at_once(&needs.dims, &usage, memory.available / sharers));
+    let place = match at {
+        DeviceLocation::Cuda { gpu_id } if all.len() > 1 => format!(" on GPU {gpu_id}"),
+        _ => String::new(),
+    };
+    let needed = Bytes(estimate(&needs.dims, &Usage { n_audio: n, ..usage }).peak());
+    let windows = if n == 1 { "one window at a time".into() } else { format!("{n} windows at once") };
+    let free = match memory {
+        Some(memory) if sharers > 1 => format!("{} are free for each", Bytes(memory.available / sharers)),
+        Some(memory) => format!("{} are free", Bytes(memory.available)),
+        None => "how much is free is not known".into(),
+    };
+    (n, format!("{windows}{place}: the model needs {needed}, {free}"))
 }
 
 /// The model's folder; a model of the hub is fetched if it isn't here.

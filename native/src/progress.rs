@@ -25,6 +25,13 @@ pub struct Show {
     pub segments: bool,
 }
 
+impl Show {
+    /// Whether only what is not as it should be is said: `--verbose None`, or text for another program.
+    pub fn is_quiet(&self) -> bool {
+        !self.bar && self.lines == Lines::Nowhere
+    }
+}
+
 /// Where lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lines {

@@ -29,16 +29,16 @@ pub trait Engine {
     fn is_multilingual(&self) -> bool;
     /// What the model and its numbers are known by: names of its parts, and a mark of each.
     fn mark(&self) -> anyhow::Result<Vec<(String, String)>>;
+    /// How many windows at once the memory has chosen, if results depend on it.
+    fn bound_windows(&self) -> Option<usize> {
+        None
+    }
     /// The model itself, if it can take several recordings at once.
     fn loaded(&self) -> Option<&Loaded> {
         None
     }
     /// Whether a processor of its own computes the network.
     fn is_on_gpu(&self) -> bool {
-        false
-    }
-    /// Whether one reading of a recording is enough.
-    fn reads_once(&self) -> bool {
         false
     }
     /// The transcript, or what there is of it when the observer breaks. Windows go into the journal, and the run goes on
@@ -156,7 +156,7 @@ impl<'a> Work<'a, '_> {
     /// Takes recordings until there are none.
     fn by(self, engine: &'a (dyn Engine + 'a)) {
         if let (Some(n), Some(loaded)) = (self.options.batch, engine.loaded()) {
-            return together::run(self, loaded, n);
+            return together::run(self, loaded, loaded.windows.unwrap_or(n));
         }
         while !self.order.is_reader_gone()
             && let Some((number, input)) = self.row.next()
@@ -213,7 +213,12 @@ impl Finished<'_> {
             error.context(format!("could not {what} {input}"))
         })?;
         if cut_short.is_some() && transcript.segments.is_empty() {
-            messages::warning(format_args!("interrupted; nothing of {input} was done yet"));
+            match job.resume {
+                true => messages::warning(format_args!(
+                    "interrupted; nothing of {input} was written yet, and the same command goes on with it"
+                )),
+                false => messages::warning(format_args!("interrupted; nothing of {input} was done yet")),
+            }
             return Ok(Step::Interrupted);
         }
         let delivery = job.outputs.write(input, &transcript, stop)?;
@@ -250,7 +255,7 @@ pub(crate) fn open(
     let duration = opened.decoder().with_context(decoding)?.duration();
     let recording = |journal: &Journal| {
         // Who knows what there is to be known beforehand reads it once more, and perhaps not all of it.
-        let recording = match engine.reads_once() || journal.plan().is_some() {
+        let recording = match journal.plan().is_some() {
             true => opened.recording(),
             false => kept(opened.recording()),
         };
@@ -261,7 +266,9 @@ pub(crate) fn open(
         return Ok((recording(&journal), duration, journal));
     };
     let hash = mark::of_all(&mut **opened.bytes()).with_context(|| format!("could not read {input}"))?;
-    let (journal, found) = Journal::open(&path, &Mark::new(hash, engine.mark()?, options)?)?;
+    let mark = Mark::new(hash, engine.mark()?, options)?;
+    let mark = if job.batch_by_memory { mark.of_chosen_batch(engine.bound_windows()) } else { mark };
+    let (journal, found) = Journal::open(&path, &mark)?;
     match found {
         Found::Nothing => {}
         Found::Windows(n) => messages::note(format_args!("{input} goes on after {n} windows that were done")),

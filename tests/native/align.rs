@@ -3,10 +3,13 @@
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
+use candle_whisper_core::align::Given;
 use candle_whisper_core::audio::SAMPLE_RATE;
 use candle_whisper_core::observer::Silent;
+use candle_whisper_core::recording::{Open, Recording};
 use candle_whisper_core::transcript::Word;
-use candle_whisper_core::{Task, TranscribeOptions, Transcript, Waveform, media};
+use candle_whisper_core::vad::VadOptions;
+use candle_whisper_core::{Error, Task, TranscribeOptions, Transcript, Waveform, media};
 
 use crate::data::{bundled, tests};
 
@@ -96,6 +99,77 @@ fn texts_that_are_not_the_recordings_are_refused() {
     assert!(said(SENTENCE, translate).contains("can't be aligned with a translation"));
 }
 
+#[test]
+fn a_recording_that_is_read_block_by_block_has_the_times_of_the_whole() {
+    let transcriber = bundled();
+    let silence = vec![0f32; 9 * SAMPLE_RATE];
+    let audio = Waveform::new([&silence, jfk().samples(), &silence, jfk().samples()].concat());
+    let text = format!("{SENTENCE}\n{SENTENCE}");
+    for vad in [None, Some(VadOptions::default())] {
+        let options = TranscribeOptions { vad, ..options() };
+        let streamed = transcriber.align(&audio, &text, options.clone(), &mut Silent).unwrap();
+        // Heard in memory as a whole, and then found with what is known of the whole.
+        let open: Open = match Recording::from(audio.clone()) {
+            Recording::Again(open) => open,
+            Recording::Once(_) => panic!("samples can be read again"),
+        };
+        let given = Given::new(&text, options).unwrap();
+        let whole = transcriber.align_by(&given, &open, &mut Silent, |options, observer| {
+            let heard = transcriber.run(&audio, options.clone(), observer)?;
+            Ok::<_, Error>(transcriber.look_through(&open, options, observer)?.map(|plan| (plan, heard)))
+        });
+        assert_eq!(streamed, whole.unwrap());
+        assert!(words(&streamed).iter().all(|word| word.probability > 0.0 && word.start > 8.5));
+    }
+    let once = Recording::once(
+        media::MediaReader::open_passing(fs::File::open(tests().join("data/jfk.flac")).unwrap(), None)
+            .unwrap(),
+    );
+    let refused = transcriber.align_recording(once, &text, options(), &mut Silent).unwrap_err().to_string();
+    assert!(refused.contains("a recording that can be read again"), "{refused}");
+}
+
+#[test]
+fn a_run_that_is_killed_goes_on_and_writes_what_it_would_have_written() {
+    let here = tempfile::tempdir().unwrap();
+    let clip = tests().join("data/long-72s.flac");
+    let audio = media::decode(fs::File::open(&clip).unwrap(), None).unwrap();
+    let text = bundled().run(&audio, TranscribeOptions::default(), &mut Silent);
+    fs::write(here.path().join("text.txt"), text.unwrap().text).unwrap();
+    let start = |out: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_candle-whisper"));
+        command
+            .current_dir(here.path())
+            .arg("align")
+            .arg(&clip)
+            .arg("text.txt")
+            .args(["--resume", "-o", out]);
+        command.args(["-f", "json", "--beam_size", "None", "--verbose", "None", "--device", "cpu"]);
+        command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let said = |out: &str| {
+        let output = start(out).wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{said}");
+        (fs::read_to_string(here.path().join(out).join("long-72s.json")).unwrap(), said)
+    };
+    let (whole, _) = said("whole");
+    let mut killed = start("killed");
+    let state = here.path().join("killed/long-72s.candle-whisper.resume");
+    // The mark, the plan and a window.
+    let windows = || fs::read(&state).map_or(0, |lines| lines.iter().filter(|&&byte| byte == b'\n').count());
+    while windows() < 3 {
+        assert!(killed.try_wait().unwrap().is_none(), "it ended before it was killed");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let (same, note) = said("killed");
+    assert!(note.contains("goes on after"), "{note}");
+    assert_eq!(same, whole);
+    assert!(!state.exists());
+}
+
 fn program(arguments: &[&str], text: &[u8]) -> (i32, String, String) {
     let here = tempfile::tempdir().unwrap();
     fs::write(here.path().join("text.txt"), text).unwrap();
@@ -125,6 +199,8 @@ fn the_program_writes_a_texts_subtitles_and_names_what_it_can_not_use() {
     refused(&[clip, "text.txt"], b"\xff\xfe", 1, "the text `text.txt` is not UTF-8");
     refused(&[clip, "none.txt"], b"", 1, "could not read the text `none.txt`");
     refused(&["--device", "cuda:0,1", clip, "text.txt"], b"Some words.", 2, "`align` computes on one device");
+    let once = "`align` has no `--running_maximum`: it reads the recording again";
+    refused(&["--running_maximum", "True", clip, "text.txt"], b"Some words.", 2, once);
     refused(&["-", "-"], b"", 2, "both the recording and the text from stdin");
     refused(&[clip, clip, "text.txt"], b"", 2, "`align` takes one recording and its text");
 }

@@ -81,6 +81,8 @@ fn each_flag_changes_what_it_names_and_nothing_else() {
             o.carry_initial_prompt = true;
         }),
         ("--batch 4", |o| (o.batch, o.condition_on_previous_text) = (Some(4), false)),
+        // As many as the device has room for, which is not known yet.
+        ("--batch auto", |o| (o.batch, o.condition_on_previous_text) = (Some(1), false)),
         ("--batch 4 --vad_threshold 0.3", |o| {
             (o.batch, o.condition_on_previous_text) = (Some(4), false);
             o.vad = Some(VadOptions { threshold: 0.3, ..VadOptions::default() });
@@ -169,7 +171,7 @@ fn complaints_name_the_flag() {
             "`--batch` and `--condition_on_previous_text` can't be given together",
         ),
         (
-            "--batch 4 --word_timestamps True --hallucination_silence_threshold 2",
+            "--batch AUTO --word_timestamps True --hallucination_silence_threshold 2",
             "`--batch` and `--hallucination_silence_threshold` can't be given together",
         ),
         ("--batch 4 --clip_timestamps 1,2", "`--batch` and `--clip_timestamps` can't be given together"),
@@ -197,6 +199,8 @@ fn what_no_value_of_a_flag_can_be_is_refused_by_name() {
         ("--temperature hot", "--temperature"),
         ("--task sing", "--task"),
         ("--output_format docx", "--output_format"),
+        ("--batch some", "'--batch <N|auto>': expected auto, None or how many windows"),
+        ("--batch -2", "'--batch <N|auto>': expected auto, None or how many windows"),
         ("--device mps", "--device"),
         ("--device cuda:x", "--device"),
         ("--device cuda:0,", "--device"),
@@ -327,7 +331,7 @@ fn reading_once_and_going_on_need_what_they_need() {
     assert!(job("a.wav -o out --resume").unwrap().resume);
     assert!(job("a.wav --running_maximum True").unwrap().running_maximum);
     assert!(refused("a.wav --resume").starts_with("`--resume` keeps its state beside the outputs"));
-    for flag in ["--resume", "--batch 2", "--vad True"] {
+    for flag in ["--resume", "--batch 2", "--batch auto", "--vad True"] {
         let complaint = refused(&format!("a.wav -o out --running_maximum True {flag}"));
         let name = flag.split(' ').next().unwrap();
         assert_eq!(complaint, format!("`--running_maximum` and `{name}` can't be given together"));

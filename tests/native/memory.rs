@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use candle_core::DType;
 use candle_whisper::load::{ModelFiles, describe};
-use candle_whisper::memory::{Bytes, Fit, Memory, compare};
+use candle_whisper::memory::{Bytes, Fit, MOST_ON_CPU, MOST_ON_GPU, Memory, compare, windows_at_once};
 use candle_whisper_core::dims::ModelDimensions;
 use candle_whisper_core::memory::{PerNumber, Processor, SHAPES, Usage, estimate};
 use candle_whisper_core::weights::Matrices;
@@ -206,6 +206,56 @@ fn the_remedy_is_the_smallest_change_that_helps() {
     assert!(model.contains("; a model of the size of `turbo` would fit"), "{model}");
     let nothing = words(on_gpu(1, 1), 100);
     assert!(nothing.ends_with("are free"), "{nothing}");
+}
+
+#[test]
+fn as_many_windows_at_once_are_chosen_as_nine_tenths_of_the_free_memory_have_room_for() {
+    let usage = Usage { processor: Processor::Gpu, dtype: DType::F16, n_group: 5, ..Usage::default() };
+    let windows = |name, usage: &Usage, free: u64| windows_at_once(&shape(name), usage, free);
+    let needed = |name, n_audio| estimate(&shape(name), &Usage { n_audio, ..usage }).peak();
+    for name in ["large-v3", "turbo", "tiny"] {
+        assert_eq!(windows(name, &usage, 1 << 40), MOST_ON_GPU, "{name}");
+        assert_eq!(windows(name, &usage, 0), 1, "{name}: less than one window is none");
+        // Room for seven, and not for the eighth.
+        let free = needed(name, 7) * 10 / 9 + 10;
+        assert!(free < needed(name, 8) * 10 / 9, "{name}");
+        assert_eq!(windows(name, &usage, free), 7, "{name}");
+        let narrow = windows(name, &Usage { n_group: 1, ..usage }, free);
+        assert!(narrow >= 7, "{name}: {narrow} without beams");
+    }
+    // A card of 24 GB.
+    assert!((8..MOST_ON_GPU).contains(&windows("large-v3", &usage, 23_000_000_000)));
+    let cpu = Usage::default();
+    assert_eq!(windows("tiny", &cpu, 1 << 40), MOST_ON_CPU);
+    assert!(windows("large-v3", &cpu, 8_000_000_000) < MOST_ON_CPU);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_batch_that_the_memory_chooses_is_said_and_writes_what_its_number_writes() {
+    let here = tempfile::tempdir().unwrap();
+    let clip = data::tests().join("data/long-72s.flac");
+    let transcribe = |batch: &str, more: &[&str]| {
+        let out = here.path().join(batch);
+        let mut typed = vec!["--device", "cpu", "--beam_size", "None", "--batch", batch, "-f", "json", "-o"];
+        typed.push(out.to_str().unwrap());
+        let output = program(&[&typed[..], more, &[clip.to_str().unwrap()]].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        (fs::read_to_string(out.join("long-72s.json")).unwrap(), said)
+    };
+    let (auto, said) = transcribe("auto", &[]);
+    assert!(said.starts_with("note: "), "{said}");
+    let note = said.lines().next().unwrap();
+    assert!(note.contains(": the model needs ") && note.ends_with(" are free"), "{note}");
+    let number = note["note: ".len()..].split(' ').next().unwrap();
+    let number = if number == "one" { "1" } else { number };
+    assert!((1..=MOST_ON_CPU).contains(&number.parse().unwrap()), "{note}");
+    assert_eq!(transcribe(number, &[]).0, auto);
+    // On integers, with any other number too: what `--resume` keeps may go on with it.
+    assert_eq!(transcribe("3", &[]).0, auto);
+    let (same, said) = transcribe("auto", &["--verbose", "None"]);
+    assert_eq!((same, said.as_str()), (auto, ""));
 }
 
 #[test]

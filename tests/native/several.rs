@@ -184,6 +184,8 @@ fn loaded(n: usize) -> Vec<Loaded> {
         transcriber: load::load_files(&files, &Device::Cpu, Numbers::default()).unwrap(),
         files: files.clone(),
         numbers: "test".into(),
+        windows: None,
+        same_in_any_batch: true,
     };
     (0..n).map(load).collect()
 }

@@ -6,6 +6,8 @@ use std::ops::Range;
 
 /// Cells that dynamic programming may take: 4 MB.
 const MOST_CELLS: usize = 4 << 20;
+/// Cells that it may go through in rows, half a minute at most, where there are no such runs: what is said again and again.
+const MOST_IN_ROWS: u64 = 16 << 30;
 /// Lengths of the runs that are looked for, in turn.
 const RUNS: [usize; 4] = [5, 4, 3, 2];
 
@@ -39,7 +41,9 @@ fn join(
     if in_a.len().saturating_mul(in_b.len()) <= MOST_CELLS {
         return compare(a, b, in_a, in_b, found);
     }
-    let Some(&length) = RUNS.get(step) else { return };
+    let Some(&length) = RUNS.get(step) else {
+        return halve(a, b, in_a, in_b, found);
+    };
     let (mut at_a, mut at_b) = (in_a.start, in_b.start);
     for (i, j) in in_order(&shared_runs(&a[in_a.clone()], &b[in_b.clone()], length)) {
         let (i, j) = (in_a.start + i, in_b.start + j);
@@ -86,6 +90,41 @@ fn in_order(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
         std::iter::successors(ends.last().copied(), |&i| before[i]).map(|i| pairs[i]).collect();
     part.reverse();
     part
+}
+
+/// As [`compare`], of ranges of any length: where the middle of the one belongs is found without keeping more than a row of
+/// cells (D. S. Hirschberg, 1975), and then each half is compared.
+fn halve(a: &[u32], b: &[u32], in_a: Range<usize>, in_b: Range<usize>, found: &mut [Option<usize>]) {
+    let cells = (in_a.len() as u64).saturating_mul(in_b.len() as u64);
+    if cells <= MOST_CELLS as u64 {
+        return compare(a, b, in_a, in_b, found);
+    }
+    if in_a.len() < 2 || cells > MOST_IN_ROWS {
+        return;
+    }
+    let middle = in_a.start + in_a.len() / 2;
+    let backwards = |range: Range<usize>, of: &[u32]| of[range].iter().rev().copied().collect::<Vec<_>>();
+    let before = costs(&a[in_a.start..middle], &b[in_b.clone()]);
+    let after = costs(&backwards(middle..in_a.end, a), &backwards(in_b.clone(), b));
+    let n = in_b.len();
+    let at = (0..=n).min_by_key(|&j| before[j] + after[n - j]).unwrap_or(0);
+    halve(a, b, in_a.start..middle, in_b.start..in_b.start + at, found);
+    halve(a, b, middle..in_a.end, in_b.start + at..in_b.end, found);
+}
+
+/// The cost of all of `a` with each beginning of `b`.
+fn costs(a: &[u32], b: &[u32]) -> Vec<u32> {
+    let mut costs: Vec<u32> = (0..=b.len() as u32).map(|j| 2 * j).collect();
+    for &word in a {
+        let mut diagonal = costs[0];
+        costs[0] += 2;
+        for (j, &other) in b.iter().enumerate() {
+            let cost = diagonal + if word == other { 0 } else { 3 };
+            diagonal = costs[j + 1];
+            costs[j + 1] = cost.min(costs[j + 1] + 2).min(costs[j] + 2);
+        }
+    }
+    costs
 }
 
 /// The fewest changes from one to the other; a word for another word counts as little less than one lost and one new.
@@ -188,6 +227,21 @@ mod tests {
         assert!(same > 7900, "{same} of 9000 words were found");
         assert!(wrong < 60, "{wrong} words were found where they are not");
         assert!(found.iter().flatten().is_sorted());
+    }
+
+    #[test]
+    fn what_is_said_again_and_again_is_found_where_it_is_said_each_time() {
+        // No run of words is there only once, and all of it is too much to compare at once.
+        let said: Vec<String> = (0..6000).map(|i| word(0, i % 600)).collect();
+        let mut heard = said.clone();
+        for i in (0..heard.len()).step_by(9) {
+            heard[i] = format!("wrong{}", i % 600);
+        }
+        heard.splice(100..100, (0..5).map(|i| word(1, i)));
+        let found = found(&said, &heard);
+        let right =
+            found.iter().enumerate().filter(|&(i, at)| *at == Some(if i < 100 { i } else { i + 5 })).count();
+        assert!(right > 5300, "{right} of 5333");
     }
 
     #[test]

@@ -228,14 +228,18 @@ impl Transcriber {
     }
 
     /// Reads a recording to its end, so that windows of it can be heard.
-    fn measured(&self, open: Open, observer: &mut dyn Observer) -> Result<Option<Extent>> {
+    pub(crate) fn measured(&self, open: Open, observer: &mut dyn Observer) -> Result<Option<Extent>> {
         let mut told = |n_samples| reading(observer, n_samples);
         Extent::measure(&self.log_mel, open()?, &mut told)
     }
 
+    /// The mel of a recording that was measured.
+    pub(crate) fn mel_stream(&self, open: Open, extent: Extent) -> MelStream {
+        MelStream::new(Arc::clone(&self.log_mel), open, extent)
+    }
+
     fn stream(&self, open: Open, extent: Extent) -> Sound {
-        let stream = MelStream::new(Arc::clone(&self.log_mel), open, extent);
-        Sound::Stream(Arc::new(Mutex::new(stream)))
+        Sound::Stream(Arc::new(Mutex::new(self.mel_stream(open, extent))))
     }
 
     fn must_detect(&self, options: &TranscribeOptions) -> bool {

@@ -27,6 +27,36 @@ impl<T: FromStr> FromStr for Maybe<T> {
     }
 }
 
+/// How many windows are decoded at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Batch {
+    /// As many as the memory that is free has room for, within limits.
+    Auto,
+    /// So many.
+    Of(usize),
+}
+
+impl Batch {
+    /// What is certain before a device is known.
+    pub fn at_least(self) -> usize {
+        match self {
+            Self::Auto => 1,
+            Self::Of(n) => n,
+        }
+    }
+}
+
+impl FromStr for Batch {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        if typed.eq_ignore_ascii_case("auto") {
+            return Ok(Self::Auto);
+        }
+        typed.parse().map(Self::Of).map_err(|_| "expected auto, None or how many windows".into())
+    }
+}
+
 /// What is shown while a recording is transcribed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Verbosity {

@@ -136,6 +136,7 @@ impl LiveJob {
                 threads: args.network.threads(),
                 // What memory is estimated by.
                 options: TranscribeOptions { word_timestamps: true, ..TranscribeOptions::default() },
+                batch_by_memory: false,
                 outputs,
                 show: Progress { bar: terminals.stderr, lines: Lines::Nowhere, segments: false },
                 warnings: Vec::new(),
