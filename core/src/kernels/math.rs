@@ -127,6 +127,33 @@ vectorised! {
     pub(crate) fn softmax(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32 = softmax_step
 }
 
+/// 1 / (1 + e^-x)
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+#[inline(always)]
+fn lstm_in(gates: &[f32], cell: &mut [f32], hidden: &mut [f32]) {
+    let n = cell.len();
+    let (input, rest) = gates.split_at(n);
+    let (forget, rest) = rest.split_at(n);
+    let (new, output) = rest.split_at(n);
+    // To 1e-7 absolute, which is all that is needed of numbers that are added to others near 1.
+    let tanh = |x: f32| 2.0 * sigmoid(2.0 * x) - 1.0;
+    let gates = input.iter().zip(forget).zip(new).zip(output);
+    for ((cell, hidden), (((input, forget), new), output)) in cell.iter_mut().zip(hidden).zip(gates) {
+        *cell = sigmoid(*forget) * *cell + sigmoid(*input) * tanh(*new);
+        *hidden = sigmoid(*output) * tanh(*cell);
+    }
+}
+
+vectorised! {
+    /// One step of an LSTM, whose memory is `cell` and `hidden`. gates: (4 · n), those of input, forgetting, the new value and
+    /// output
+    pub(crate) fn lstm(gates: &[f32], cell: &mut [f32], hidden: &mut [f32]) = lstm_in
+}
+
 /// Scalar product.
 #[inline(always)]
 pub(super) fn dot<S: Simd, E: Number>(a: &[f32], b: &[E]) -> f32 {

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::{Error, Result};
-use crate::kernels::{Dots, Panels, Part, Products};
+use crate::kernels::{Dots, Panels, Part, Products, lstm};
 
 /// Samples that one probability is for: 32 ms.
 pub const CHUNK: usize = 512;
@@ -215,18 +215,11 @@ impl Memory {
 
     /// One step. gates: (4 · n_state), those of input, forgetting, the new value and output
     fn step(&mut self, gates: &[f32]) -> f32 {
-        let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
         self.recurrent.of(&self.hidden, &mut self.sums);
         self.sums.iter_mut().zip(gates).for_each(|(sum, gate)| *sum += gate);
-        let (input, rest) = self.sums.split_at(N_STATE);
-        let (forget, rest) = rest.split_at(N_STATE);
-        let (new, output) = rest.split_at(N_STATE);
-        for i in 0..N_STATE {
-            self.cell[i] = sigmoid(forget[i]) * self.cell[i] + sigmoid(input[i]) * new[i].tanh();
-            self.hidden[i] = sigmoid(output[i]) * self.cell[i].tanh();
-        }
+        lstm(&self.sums, &mut self.cell, &mut self.hidden);
         let last = self.hidden.iter().zip(&self.last.0).map(|(h, w)| h.max(0.0) * w).sum::<f32>();
-        sigmoid(last + self.last.1)
+        1.0 / (1.0 + (-last - self.last.1).exp())
     }
 }
 

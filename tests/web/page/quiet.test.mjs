@@ -120,6 +120,8 @@ for (const [name, width, height, theme] of [["wide_and_light", 1280, 800, "light
     await page.locator(".item .open", { hasText: "waiting" }).click();
     await page.fill(".search input", "country");
     await page.locator(".segment .edit").first().click();
+    // From its head on: wherever else the click has scrolled to, the player may cover the tools.
+    await page.locator(".reader-head").evaluate((head) => head.scrollIntoView());
     await clean("done, searched, being edited");
     await page.locator("textarea").press("Escape");
     await page.getByText("Export…").click();
