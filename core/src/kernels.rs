@@ -88,7 +88,7 @@ pub use convolution::Convolution;
 pub(crate) use dots::Dots;
 pub use level::{Level, level, limit};
 pub use math::{log_sum_exp, max};
-pub(crate) use math::{lstm, softmax};
+pub(crate) use math::{lstm, sigmoid, softmax};
 pub use pack::{Kept, Part, Products, Written};
 pub use panels::Panels;
 pub(crate) use rows::{add, cast, layer_norm, on_device};

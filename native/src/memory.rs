@@ -93,8 +93,8 @@ impl Needs {
     }
 }
 
-/// Windows at once on a GPU at most, where the memory chooses: with more of them an H100 decoded no faster, and what is not
-/// begun yet can still go to another GPU.
+/// Windows at once on a GPU at most, where the memory chooses: with `tiny.en` 64 took no less time than 16 (README, "CUDA"), and
+/// what is not begun yet can still go to another GPU.
 pub const MOST_ON_GPU: usize = 64;
 /// The same on a CPU, which gains little by more than a few (README, "Several windows at once").
 pub const MOST_ON_CPU: usize = 8;

@@ -129,7 +129,7 @@ vectorised! {
 
 /// 1 / (1 + e^-x)
 #[inline(always)]
-fn sigmoid(x: f32) -> f32 {
+pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::{Error, Result};
-use crate::kernels::{Dots, Panels, Part, Products, lstm};
+use crate::kernels::{Dots, Panels, Part, Products, lstm, sigmoid};
 
 /// Samples that one probability is for: 32 ms.
 pub const CHUNK: usize = 512;
@@ -219,7 +219,7 @@ impl Memory {
         self.sums.iter_mut().zip(gates).for_each(|(sum, gate)| *sum += gate);
         lstm(&self.sums, &mut self.cell, &mut self.hidden);
         let last = self.hidden.iter().zip(&self.last.0).map(|(h, w)| h.max(0.0) * w).sum::<f32>();
-        1.0 / (1.0 + (-last - self.last.1).exp())
+        sigmoid(last + self.last.1)
     }
 }
 
