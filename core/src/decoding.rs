@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::audio::CHUNK_LENGTH;
+use crate::audio::{CHUNK_LENGTH, N_FRAMES};
 use crate::compression::compression_ratio;
 use crate::error::{Error, Result};
 use crate::model::{AudioFeatures, Model, Piece};
@@ -27,7 +27,7 @@ pub(crate) use language::most_probable;
 pub use language::{LanguageProbability, detect_language};
 pub use ranker::best_candidate;
 
-use filters::{ApplyTimestampRules, LogitFilter, SuppressBlank, SuppressTokens};
+use filters::{ApplyTimestampRules, LogitFilter, NoBreakingOff, SuppressBlank, SuppressTokens};
 use places::{Asker, Wanted};
 use repeats::{NoRepeatNgram, RepetitionPenalty};
 use samplers::{BeamSearchDecoder, Candidate, GreedyDecoder, TokenDecoder};
@@ -49,6 +49,8 @@ pub struct DecodingResult {
     pub temperature: f64,
     /// How well zlib compresses the text.
     pub compression_ratio: f64,
+    /// Whether the network ended it, and not the room there is for a text.
+    pub is_complete: bool,
 }
 
 /// Told the leading candidate's sampled tokens after each step; `Break` gives the window up.
@@ -134,6 +136,13 @@ impl<'a> DecodingTask<'a> {
         Ok(flow.is_continue().then(|| all.results.into_iter().flatten().collect()))
     }
 
+    /// For a window of so many mel frames of which nobody hears the rest, if it breaks off.
+    pub(crate) fn whole(&self, frames: usize) -> Option<NoBreakingOff> {
+        let n = frames * self.model.dims().n_audio_ctx / N_FRAMES;
+        (!self.options.without_timestamps)
+            .then(|| NoBreakingOff::new(self.tokenizer, self.initial_tokens.len(), n))
+    }
+
     /// Candidates of each window.
     fn n_group(&self) -> usize {
         self.options.beam_size.or(self.options.best_of).unwrap_or(1)
@@ -187,6 +196,8 @@ impl<'a> DecodingTask<'a> {
             no_speech_prob,
             temperature: self.options.temperature,
             compression_ratio: compression_ratio(&text),
+            is_complete: tokens.len() < self.sample_len
+                && begin + tokens.len() <= self.model.dims().n_text_ctx,
             tokens,
             text,
         }
@@ -214,6 +225,7 @@ impl<'a> Asker<'a> for AtOnce<'_, 'a> {
             task: self.task.clone(),
             audio: Arc::clone(audio),
             seed,
+            whole: None,
         };
         Ok(all.map(wanted).collect())
     }

@@ -11,6 +11,7 @@ use crate::dims::ModelDimensions;
 use crate::kernels::{Kept, Written};
 use crate::options::TranscribeOptions;
 use crate::timing::LOGIT_ROWS;
+use crate::transcribe::encoded_beside;
 use crate::weights::{Checkpoint, Encoding, Matrices};
 
 /// Program, allocator, threads and vocabulary: 12 MB of code and about 2 MB besides, measured on Linux, 13 MB more once a
@@ -157,8 +158,10 @@ pub struct Estimate {
     pub loading: u64,
     /// Samples and mel of the whole recording.
     pub recording: u64,
-    /// The encoder's work on a batch of windows.
+    /// The encoder's work on windows that are encoded at once.
     pub encoder: u64,
+    /// The same where it is done beside the decoder's.
+    pub beside: u64,
     /// Encoded audio, and every decoder layer's keys and values of it.
     pub features: u64,
     /// Keys and values of the text so far.
@@ -170,11 +173,11 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// The most that exists at once: loading, encoding, decoding and word times follow each other.
+    /// The most that exists at once: loading, encoding, decoding and word times follow each other, but for what is encoded beside.
     pub fn peak(&self) -> u64 {
         let sum = |parts: &[u64]| parts.iter().fold(0u64, |sum, &part| sum.saturating_add(part));
         let decoding = sum(&[self.features, sum(&[self.cache, self.decoder]).max(self.words)]);
-        let running = sum(&[self.recording, self.encoder.max(decoding)]);
+        let running = sum(&[self.recording, self.encoder.max(sum(&[decoding, self.beside]))]);
         sum(&[self.program, self.weights, self.loading.max(running)])
     }
 }
@@ -217,7 +220,16 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
     let unit = n_audio * d.n_audio_ctx * d.n_state * size;
     // Of four bytes one, and an eighth for the scales.
     let kept = if usage.integers && !gpu { 1.125 / 4.0 } else { 1.0 };
-    let features = unit * (1.0 + 2.0 * kept * d.n_text_layer);
+    let of_one = unit / n_audio * (1.0 + 2.0 * kept * d.n_text_layer);
+    // Windows that are encoded at once while others are decoded; as many again may be ready.
+    let beside = if kernels { encoded_beside(usage.n_audio) as f64 } else { 0.0 };
+    let features = of_one * (n_audio + 2.0 * beside);
+    let at_once = match usage.processor {
+        Processor::Cpu => 1.0,
+        Processor::Gpu if beside > 0.0 => beside,
+        Processor::Gpu => n_audio,
+    };
+    let encoder = pool_of_encoder * encoder(&d, usage, at_once, unit / n_audio * at_once);
     // Sampled tokens fill half the context, text before them the rest.
     let half = d.n_text_ctx / 2.0;
     let n_ctx = if usage.prompted { d.n_text_ctx } else { half + 4.0 };
@@ -237,11 +249,9 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
         // Query, key and value become one matrix, for a moment beside the three.
         loading: usage.held_by_loading + (3.0 * d.n_state * d.n_state * size) as u64,
         recording: if gpu { 0 } else { recording(&d, usage.seconds) as u64 },
-        // A CPU encodes one window at a time, beside what is encoded already.
-        encoder: match usage.processor {
-            Processor::Cpu => encoder(&d, usage, unit / n_audio) + features * (1.0 - 1.0 / n_audio),
-            Processor::Gpu => pool_of_encoder * encoder(&d, usage, unit),
-        } as u64,
+        // A CPU encodes one window after the other, beside what is encoded already.
+        encoder: if gpu { encoder } else { encoder + of_one * (n_audio - 1.0) } as u64,
+        beside: if beside > 0.0 { encoder } else { 0.0 } as u64,
         // The encoder's output, and keys and values for each layer.
         features: features as u64,
         cache: (rows * cache(n_ctx)) as u64,
@@ -282,9 +292,8 @@ fn recording(d: &Sizes, seconds: f64) -> f64 {
 }
 
 /// The window's mel, and the most that an encoder layer or the convolutions take.
-fn encoder(d: &Sizes, usage: &Usage, unit: f64) -> f64 {
+fn encoder(d: &Sizes, usage: &Usage, n_audio: f64, unit: f64) -> f64 {
     let size = usage.dtype.size_in_bytes() as f64;
-    let n_audio = if usage.processor == Processor::Cpu { 1.0 } else { usage.n_audio as f64 };
     let mel = n_audio * d.n_mels * N_FRAMES as f64 * (4.0 + size);
     // Residual, norm, three projections and attention. The feed-forward part is no larger.
     let layer = 6.0 * unit;

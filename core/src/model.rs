@@ -42,6 +42,19 @@ pub trait Model: Send + Sync {
     /// If the shapes do not fit or the device fails.
     fn encode(&self, mel: &Tensor) -> Result<AudioFeatures>;
 
+    /// Whether windows can be encoded while others are decoded, in less time than one after the other.
+    fn encodes_beside(&self) -> bool {
+        false
+    }
+
+    /// As [`Self::encode`], but what is decoded until these windows are asked for does not wait for them.
+    ///
+    /// # Errors
+    /// As there.
+    fn encode_beside(&self, mel: &Tensor) -> Result<AudioFeatures> {
+        self.encode(mel)
+    }
+
     /// An empty cache for `n_batch` rows of up to `capacity` tokens.
     ///
     /// # Errors

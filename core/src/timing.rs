@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 
 use crate::audio::{HOP_LENGTH, SAMPLE_RATE, TOKENS_PER_SECOND};
 use crate::error::Result;
-use crate::kernels;
+use crate::kernels::{self, pool};
 use crate::model::{AudioFeatures, Model};
 use crate::options::Task;
 use crate::tokenizer::Tokenizer;
@@ -19,6 +19,8 @@ pub use path::{dtw, median_filter};
 pub use place::{WordTiming, merge_punctuations};
 pub use snap::{snap_options, snap_segment, snap_words};
 
+/// Rows of attention that a thread takes at once.
+const ROWS: usize = 4;
 /// Width of the median filter over time, in audio tokens.
 const MEDIAN_FILTER_WIDTH: usize = 7;
 /// Text tokens whose logits are held at once: 13 MB for 32, where a full window would take 90 MB.
@@ -191,11 +193,12 @@ fn token_probabilities(
     for (i, tokens) in text_tokens.chunks(LOGIT_ROWS).enumerate() {
         let hidden = hidden.narrow(1, n_sot + i * LOGIT_ROWS, tokens.len())?.squeeze(0)?.contiguous()?;
         let logits: Vec<f32> = model.project(&hidden)?.flatten_all()?.to_vec1()?;
-        let probability = |(row, &token): (&[f32], &u32)| {
-            let row = &row[..eot];
-            f64::from((row[token as usize] - kernels::log_sum_exp(row)).exp())
-        };
-        probabilities.extend(logits.chunks_exact(n_vocab).zip(tokens).map(probability));
+        let mut found = vec![0f64; tokens.len()];
+        pool::each_chunk(&mut found, 1, |found, i| {
+            let row = &logits[i * n_vocab..][..eot];
+            found[0] = f64::from((row[tokens[i] as usize] - kernels::log_sum_exp(row)).exp());
+        });
+        probabilities.extend(found);
     }
     Ok(probabilities)
 }
@@ -208,15 +211,19 @@ fn attention_matrix(scores: &[Tensor], n_tokens: usize, n_cols: usize) -> Result
     for head in scores {
         let head = head.squeeze(0)?.narrow(1, 0, n_cols)?;
         let mut weights: Vec<f32> = head.flatten_all()?.to_vec1()?;
-        for row in weights.chunks_exact_mut(n_cols) {
-            let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
-            kernels::softmax(row, &mut max, &mut sum);
-            row.iter_mut().for_each(|x| *x /= sum);
-        }
+        pool::each_chunk(&mut weights, ROWS * n_cols, |rows, _| {
+            for row in rows.chunks_exact_mut(n_cols) {
+                let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
+                kernels::softmax(row, &mut max, &mut sum);
+                row.iter_mut().for_each(|x| *x /= sum);
+            }
+        });
         path::standardise_columns(&mut weights, n_cols);
-        for row in weights.chunks_exact_mut(n_cols) {
-            median_filter(row, MEDIAN_FILTER_WIDTH);
-        }
+        let room = path::room(n_cols, MEDIAN_FILTER_WIDTH);
+        pool::each_chunk_with(&mut weights, ROWS * n_cols, room, |rows, room| {
+            let filter = |row: &mut [f32]| path::median_filter_in(row, MEDIAN_FILTER_WIDTH, room);
+            rows.chunks_exact_mut(n_cols).for_each(filter);
+        });
         mean.iter_mut().zip(&weights).for_each(|(m, w)| *m += w / scores.len() as f32);
     }
     Ok(mean)

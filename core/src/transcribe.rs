@@ -40,6 +40,7 @@ pub use recordings::Recordings;
 use sound::Sound;
 use speech::Listener;
 pub use start::Plan;
+pub use together::encoded_beside;
 pub use window::Window;
 use window::{frames, seconds};
 
@@ -145,8 +146,17 @@ impl Transcriber {
 
     /// windows: (n, n_mels, N_FRAMES)
     pub(crate) fn encode(&self, windows: Vec<f32>, n: usize) -> Result<AudioFeatures> {
+        self.model.encode(&self.mels(windows, n)?)
+    }
+
+    /// Encodes `n` windows while others are decoded, if the network can.
+    fn encode_beside(&self, windows: Vec<f32>, n: usize) -> Result<AudioFeatures> {
+        self.model.encode_beside(&self.mels(windows, n)?)
+    }
+
+    fn mels(&self, windows: Vec<f32>, n: usize) -> Result<Tensor> {
         let shape = (n, self.log_mel.n_mels(), N_FRAMES);
-        self.model.encode(&Tensor::from_vec(windows, shape, &candle_core::Device::Cpu)?)
+        Ok(Tensor::from_vec(windows, shape, &candle_core::Device::Cpu)?)
     }
 
     /// Transcribes all of `audio`; if the observer stops it, what is done so far.

@@ -3,6 +3,7 @@
 //!
 //! `-- check SHAPE…` compares, `-- time SHAPE…` measures, medians with the middle half, `-- once SHAPE…` is for a profiler.
 //! `-- logits FOLDER…` writes the logits of a model and an input that `gpu_logits.py` made, which calls it.
+//! `-- batch SHAPE…` measures windows encoded beside others and before them, `-- memory` what all shapes take.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
 use std::collections::HashMap;
@@ -22,12 +23,20 @@ use candle_whisper_core::memory::dims_of;
 use candle_whisper_core::model::{Model, Whisper};
 use candle_whisper_core::weights::Weights;
 
+#[path = "gpu_batch.rs"]
+mod batch;
+#[path = "gpu_memory.rs"]
+mod memory;
+
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let gpu = device::open(0).map_err(anyhow::Error::msg)?;
     let Some((mode, shapes)) = args.split_first() else {
-        bail!("usage: gpu check|time|once SHAPE…, gpu logits FOLDER…")
+        bail!("usage: gpu check|time|batch|once SHAPE…, gpu logits FOLDER…, gpu memory")
     };
+    if mode == "memory" {
+        return memory::run(shapes);
+    }
+    let gpu = device::open(0).map_err(anyhow::Error::msg)?;
     for shape in shapes {
         if mode == "logits" {
             logits(Path::new(shape), &gpu)?;
@@ -37,8 +46,9 @@ fn main() -> Result<()> {
         match mode.as_str() {
             "check" => check(shape, &dims, &gpu)?,
             "time" => time(shape, &dims, &gpu)?,
+            "batch" => batch::time(shape, &dims, &gpu)?,
             "once" => once(&dims, &gpu)?,
-            _ => bail!("check, time or once"),
+            _ => bail!("check, time, batch or once"),
         }
     }
     Ok(())

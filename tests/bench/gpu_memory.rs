@@ -1,9 +1,8 @@
-//! `cargo run --release --features candle-whisper/cuda --example gpu_memory`: what networks of every size take on a GPU
-//! against what was estimated, and the time of an encoded window and of a decoded token. Weights are zeros made on
-//! the device, so that no file is needed; each configuration has a process of its own.
+//! `gpu memory`: what networks of every size take on a GPU against what was estimated, and the time of as many encoded windows as
+//! there are at once and of a decoded token. Weights are zeros made on the device, so that no file is needed; each configuration
+//! has a process of its own.
 //!
-//! `-- SHAPE DTYPE N_AUDIO N_GROUP BASELINE` measures one; BASELINE is what the GPU had in use before.
-#![allow(clippy::print_stdout, clippy::disallowed_methods)]
+//! `gpu memory SHAPE DTYPE N_AUDIO N_GROUP BASELINE` measures one; BASELINE is what the GPU had in use before.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -16,6 +15,8 @@ use candle_nn::VarBuilder;
 use candle_whisper::device;
 use candle_whisper_core::audio::N_FRAMES;
 use candle_whisper_core::memory::{Processor, Usage, dims_of, estimate};
+use candle_whisper_core::model::{AudioFeatures, Piece};
+use candle_whisper_core::transcribe::encoded_beside;
 use candle_whisper_core::weights::Weights;
 
 const SHAPES: [&str; 6] = ["tiny", "base", "small", "medium", "turbo", "large-v3"];
@@ -23,14 +24,14 @@ const SHAPES: [&str; 6] = ["tiny", "base", "small", "medium", "turbo", "large-v3
 const USES: [(&str, usize, usize); 5] =
     [("f32", 1, 1), ("f16", 1, 1), ("f16", 1, 5), ("f16", 8, 1), ("f16", 32, 1)];
 
-fn main() -> Result<()> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.as_slice() {
+/// All of them, or the one that is named.
+pub fn run(args: &[String]) -> Result<()> {
+    match args {
         [] => all(),
         [shape, dtype, n_audio, n_group, baseline] => {
             one(shape, dtype, n_audio.parse()?, n_group.parse()?, baseline.parse()?)
         }
-        _ => bail!("usage: gpu_memory [SHAPE DTYPE N_AUDIO N_GROUP BASELINE]"),
+        _ => bail!("usage: gpu memory [SHAPE DTYPE N_AUDIO N_GROUP BASELINE]"),
     }
 }
 
@@ -45,7 +46,14 @@ fn all() -> Result<()> {
     for shape in SHAPES {
         for (dtype, n_audio, n_group) in USES {
             let done = Command::new(std::env::current_exe()?)
-                .args([shape, dtype, &n_audio.to_string(), &n_group.to_string(), &baseline.to_string()])
+                .args([
+                    "memory",
+                    shape,
+                    dtype,
+                    &n_audio.to_string(),
+                    &n_group.to_string(),
+                    &baseline.to_string(),
+                ])
                 .status()?;
             if !done.success() {
                 println!("| {shape} | {dtype} | {n_audio} | {n_group} | failed |");
@@ -74,22 +82,30 @@ fn one(shape: &str, dtype: &str, n_audio: usize, n_group: usize, baseline: u64) 
     };
     let weights = Weights::from_var_builder(VarBuilder::zeros(dtype, &gpu));
     let model = device::network(dims.clone(), Vec::new(), &weights)?;
-    let mel = Tensor::zeros((n_audio, dims.n_mels, N_FRAMES), DType::F32, &Device::Cpu)?;
-    let (mut encode, mut features) = (f64::INFINITY, None);
+    // As a batch is: windows are encoded a few at a time, and beside those that are decoded as many again are ready.
+    let beside = if model.encodes_beside() { encoded_beside(n_audio) } else { 0 };
+    let at_once = if beside > 0 { beside } else { n_audio };
+    let mel = Tensor::zeros((at_once, dims.n_mels, N_FRAMES), DType::F32, &Device::Cpu)?;
+    let encoded = || if beside > 0 { model.encode_beside(&mel) } else { model.encode(&mel) };
+    let mut encode = f64::INFINITY;
     for _ in 0..3 {
-        drop(features.take());
         let start = Instant::now();
-        let xa = model.encode(&mel)?;
+        let xa = encoded()?;
         xa.tensor()?.narrow(1, 0, 1)?.to_dtype(DType::F32)?.to_device(&Device::Cpu)?;
         encode = encode.min(start.elapsed().as_secs_f64());
-        features = Some(xa);
     }
-    let xa = features.context("no features")?;
+    let mut pieces: Vec<Arc<Piece>> = Vec::new();
+    while pieces.len() < n_audio + beside {
+        pieces.extend_from_slice(encoded()?.pieces());
+    }
+    let ahead = pieces.split_off(n_audio);
+    let xa = AudioFeatures::from(pieces);
     let usage = Usage { processor: Processor::Gpu, dtype, n_audio, n_group, ..Usage::default() };
     let rows = n_audio * n_group;
     let mut cache = model.new_cache(rows, dims.n_text_ctx / 2 + 4)?;
     let tokens = |n: usize| Tensor::zeros((rows, n), DType::U32, &gpu);
     model.decode(&tokens(4)?, &xa, &mut cache)?;
+    let last = if beside > 0 { Some(encoded()?) } else { None };
     let (step, steps) = (tokens(1)?, dims.n_text_ctx / 2);
     let start = Instant::now();
     for _ in 0..steps {
@@ -97,6 +113,7 @@ fn one(shape: &str, dtype: &str, n_audio: usize, n_group: usize, baseline: u64) 
         model.project(&hidden.squeeze(1)?)?.to_vec2::<f32>()?;
     }
     let token = start.elapsed().as_secs_f64() / steps as f64;
+    drop((ahead, last));
     done.store(true, Ordering::Relaxed);
     if watch.join().is_err() {
         bail!("the thread that watches failed");

@@ -2,7 +2,7 @@
 
 use candle_whisper_core::decoding::choice::Rules;
 use candle_whisper_core::decoding::filters::{
-    ApplyTimestampRules, LogitFilter, SuppressBlank, SuppressTokens,
+    ApplyTimestampRules, LogitFilter, NoBreakingOff, SuppressBlank, SuppressTokens,
 };
 
 use candle_whisper_core::decoding::repeats::{NoRepeatNgram, RepetitionPenalty};
@@ -120,6 +120,22 @@ fn no_row_of_so_many_tokens_comes_twice() {
     }
 }
 
+#[test]
+fn a_text_that_must_be_whole_does_not_end_with_the_start_of_a_segment() {
+    let tokenizer = tokenizer(N_VOCAB);
+    let filter = NoBreakingOff::new(&tokenizer, 1, 400);
+    let may_end = |sampled: &[u32]| remaining(&filter, &[&[SOT], sampled].concat())[EOT as usize];
+    assert!(!may_end(&[T0, TEXT, T0 + 10, T0 + 10]));
+    assert!(!may_end(&[T0, TEXT, T0 + 10, T0 + 399]));
+    assert!(may_end(&[T0, TEXT, T0 + 10, T0 + 400]), "what comes then is no speech");
+    assert!(may_end(&[T0, TEXT, T0 + 10]), "one timestamp ends a text");
+    assert!(may_end(&[T0, TEXT, T0 + 10, T0 + 10, TEXT]));
+    assert!(may_end(&[T0]), "nothing at all may be said");
+    assert!(may_end(&[]));
+    let left = remaining(&filter, &[SOT, T0, TEXT, T0 + 10, T0 + 10]);
+    assert_eq!(left.iter().filter(|&&left| !left).count(), 1, "nothing else is forbidden");
+}
+
 /// A device that chooses is given the rules as data: they forbid what the filters forbid, whatever was sampled so far.
 #[test]
 fn rules_as_data_forbid_what_the_filters_forbid() {
@@ -135,8 +151,9 @@ fn rules_as_data_forbid_what_the_filters_forbid() {
         &[TEXT, TEXT + 1, TEXT, TEXT + 1, TEXT],
         &[T0, TEXT, TEXT, T0 + 1499, T0 + 1500],
     ];
-    let filters: [Box<dyn LogitFilter>; 4] = [
+    let filters: [Box<dyn LogitFilter>; 5] = [
         Box::new(SuppressBlank::new(&tokenizer, 1)),
+        Box::new(NoBreakingOff::new(&tokenizer, 1, 400)),
         Box::new(NoRepeatNgram::new(&tokenizer, 1, 2)),
         Box::new(ApplyTimestampRules::new(&tokenizer, 1, Some(50))),
         Box::new(ApplyTimestampRules::new(&tokenizer, 1, None)),
@@ -146,7 +163,7 @@ fn rules_as_data_forbid_what_the_filters_forbid() {
             let tokens = [&[SOT], sampled].concat();
             let mut rules = Rules::default();
             assert!(filter.rules(&tokens, &mut rules));
-            assert_eq!(rules.timestamp_begin, (i >= 2).then_some(T0), "filter {i}");
+            assert_eq!(rules.timestamp_begin, (i >= 3).then_some(T0), "filter {i}");
             let forbidden = |token: u32| rules.forbidden.iter().any(|range| range.contains(&token));
             let left: Vec<bool> = (0..N_VOCAB as u32).map(|token| !forbidden(token)).collect();
             assert!(left == remaining(filter.as_ref(), &tokens), "filter {i} after {sampled:?}");

@@ -4,6 +4,7 @@
 mod anomalies;
 mod arriving;
 mod bad_audio;
+mod batch;
 mod candle;
 mod compression;
 mod crew;

@@ -3,15 +3,14 @@
 use candle_whisper_core::audio::N_FRAMES;
 use candle_whisper_core::decoding::DecodingResult;
 use candle_whisper_core::transcribe::Window;
-use candle_whisper_core::transcribe::segments::{clips, end_of, split_by_timestamps};
+use candle_whisper_core::transcribe::segments::{Split, clips, end_of, split_by_timestamps};
 use candle_whisper_core::transcript::{Segment, Word};
 
 use crate::data::tokenizer;
 
 const T0: u32 = 50363;
 
-/// (start, end) of each segment, next seek, single timestamp at the end
-fn split(tokens: &[u32], segment_size: usize) -> (Vec<(f64, f64)>, usize, bool) {
+fn whole(tokens: &[u32], segment_size: usize) -> Split {
     let result = DecodingResult {
         tokens: tokens.to_vec(),
         text: String::new(),
@@ -20,8 +19,14 @@ fn split(tokens: &[u32], segment_size: usize) -> (Vec<(f64, f64)>, usize, bool) 
         no_speech_prob: 0.1,
         temperature: 0.0,
         compression_ratio: 1.0,
+        is_complete: true,
     };
-    let split = split_by_timestamps(&tokenizer(51864), Window { seek: 1000, segment_size }, &result);
+    split_by_timestamps(&tokenizer(51864), Window { seek: 1000, segment_size }, &result)
+}
+
+/// (start, end) of each segment, next seek, single timestamp at the end
+fn split(tokens: &[u32], segment_size: usize) -> (Vec<(f64, f64)>, usize, bool) {
+    let split = whole(tokens, segment_size);
     let times = split.segments.iter().map(|s| (s.start, s.end)).collect();
     (times, split.seek, split.single_timestamp_ending)
 }
@@ -54,6 +59,17 @@ fn without_a_later_timestamp_a_segment_lasts_as_long_as_the_window() {
 fn a_pair_at_the_end_ends_the_last_segment() {
     let tokens = [T0, 1, T0 + 100, T0 + 100];
     assert_eq!(split(&tokens, N_FRAMES), (vec![(10.0, 12.0)], 1200, false));
+}
+
+#[test]
+fn what_was_begun_and_not_ended_lasts_as_long_as_the_window() {
+    let unfinished = |tokens: &[u32]| whole(tokens, 2500).unfinished.map(|s| (s.start, s.end, s.tokens));
+    let tokens = [T0, 1, T0 + 100, T0 + 120, 2, 3];
+    assert_eq!(unfinished(&tokens), Some((12.4, 35.0, vec![T0 + 120, 2, 3])));
+    assert_eq!(unfinished(&[T0, 1, T0 + 100, T0 + 1400, 2]), Some((35.0, 35.0, vec![T0 + 1400, 2])));
+    for tokens in [&tokens[..4], &[T0, 1, T0 + 100, T0 + 120, 2, T0 + 200], &[T0, 1, 2], &[]] {
+        assert_eq!(unfinished(tokens), None, "{tokens:?}");
+    }
 }
 
 #[test]

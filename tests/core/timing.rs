@@ -47,6 +47,43 @@ fn medians_are_the_references() {
     }
 }
 
+/// Each value's neighbours, put in order.
+#[test]
+fn medians_are_those_of_a_slow_filter_at_every_length() {
+    let mut noise = Noise(5);
+    for n in (1..80).chain([1499, 1500]) {
+        let mut row = noise.vec(n, 1.0);
+        // Equal numbers, both zeros and infinities among them.
+        row.iter_mut().step_by(3).for_each(|x| *x = (*x * 2.0).round());
+        row[n / 2] = f32::INFINITY;
+        for nan in [false, true] {
+            if nan {
+                row[n / 3] = f32::NAN;
+            }
+            let reflected = |i: isize| {
+                let last = n as isize - 1;
+                row[(if i < 0 {
+                    -i
+                } else if i > last {
+                    2 * last - i
+                } else {
+                    i
+                }) as usize]
+            };
+            let mut expected = row.clone();
+            for (i, x) in expected.iter_mut().enumerate().filter(|_| n > 3) {
+                let mut around: Vec<f32> = (i as isize - 3..=i as isize + 3).map(reflected).collect();
+                around.sort_by(f32::total_cmp);
+                *x = around[3];
+            }
+            let mut found = row.clone();
+            median_filter(&mut found, 7);
+            let same = |(a, b): (&f32, &f32)| a == b || a.is_nan() && b.is_nan();
+            assert!(found.iter().zip(&expected).all(same), "{n} {nan}");
+        }
+    }
+}
+
 #[test]
 fn punctuation_merges_as_in_the_reference() {
     let golden = golden("timing/punctuation.json");

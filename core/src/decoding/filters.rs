@@ -151,3 +151,45 @@ impl LogitFilter for ApplyTimestampRules {
         true
     }
 }
+
+/// Keeps a text from breaking off before all of a window is heard, where nobody will go on from there: after the end of a segment
+/// and the start of the next comes that segment's text.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBreakingOff {
+    eot: u32,
+    timestamp_begin: u32,
+    sample_begin: usize,
+    until: u32,
+}
+
+impl NoBreakingOff {
+    /// From `until` on, in steps of 20 ms from the start of the window, nothing is said any more.
+    pub fn new(tokenizer: &Tokenizer, sample_begin: usize, until: usize) -> Self {
+        let special = tokenizer.special();
+        let until = u32::try_from(until).unwrap_or(u32::MAX).saturating_add(special.timestamp_begin);
+        Self { eot: special.eot, timestamp_begin: special.timestamp_begin, sample_begin, until }
+    }
+
+    /// Whether a row with these tokens may not end here.
+    fn goes_on(&self, tokens: &[u32]) -> bool {
+        matches!(
+            tokens[self.sample_begin..],
+            [.., end, start] if end >= self.timestamp_begin && (self.timestamp_begin..self.until).contains(&start)
+        )
+    }
+}
+
+impl LogitFilter for NoBreakingOff {
+    fn apply(&self, logits: &mut [f32], tokens: &[u32]) {
+        if self.goes_on(tokens) {
+            logits[self.eot as usize] = NEVER;
+        }
+    }
+
+    fn rules(&self, tokens: &[u32], rules: &mut Rules) -> bool {
+        if self.goes_on(tokens) {
+            rules.forbid(self.eot);
+        }
+        true
+    }
+}

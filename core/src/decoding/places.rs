@@ -8,6 +8,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use super::choice::{Chosen, Question, Rules};
+use super::filters::{LogitFilter, NoBreakingOff};
 use super::samplers::{Batch, Step, TokenDecoder};
 use super::{DecodingResult, DecodingTask, detect_language, most_probable};
 use crate::error::Result;
@@ -23,6 +24,15 @@ pub(crate) struct Wanted<'a> {
     pub audio: Arc<Piece>,
     /// All that is random in it follows from this.
     pub seed: u64,
+    /// For a window of which nobody hears the rest, if it breaks off.
+    pub whole: Option<NoBreakingOff>,
+}
+
+impl Wanted<'_> {
+    fn filters(&self) -> impl Iterator<Item = &dyn LogitFilter> {
+        let own = self.whole.as_ref().map(|filter| filter as &dyn LogitFilter);
+        self.task.filters.iter().map(|filter| &**filter as &dyn LogitFilter).chain(own)
+    }
 }
 
 /// Who has windows to be decoded.
@@ -55,7 +65,7 @@ impl Place<'_> {
     /// Chooses the next tokens; what each row continues if that is not itself. logits: (n_group, n_vocab)
     fn sample(&mut self, logits: &mut [f32], n_vocab: usize) -> Option<Vec<usize>> {
         for (row, tokens) in logits.chunks_exact_mut(n_vocab).zip(&self.batch.tokens) {
-            self.wanted.task.filters.iter().for_each(|filter| filter.apply(row, tokens));
+            self.wanted.filters().for_each(|filter| filter.apply(row, tokens));
         }
         let Step { source_rows, .. } = self.decoder.update(&mut self.batch, logits, n_vocab);
         self.n_steps += 1;
@@ -71,15 +81,14 @@ impl Place<'_> {
 
     /// What the filters never let through.
     fn suppressed(&self) -> Vec<u32> {
-        let filters = self.wanted.task.filters.iter();
-        filters.filter_map(|filter| filter.suppressed()).flatten().copied().collect()
+        self.wanted.filters().filter_map(|filter| filter.suppressed()).flatten().copied().collect()
     }
 
     /// What the other filters do to a row with these tokens, if it can be said so.
     fn rules(&self, tokens: &[u32]) -> Option<Rules> {
         let mut rules = Rules::default();
-        let mut filters = self.wanted.task.filters.iter();
-        filters
+        self.wanted
+            .filters()
             .all(|filter| filter.suppressed().is_some() || filter.rules(tokens, &mut rules))
             .then_some(rules)
     }

@@ -63,3 +63,18 @@ pub(crate) fn each_chunk<T: Send>(out: &mut [T], size: usize, work: impl Fn(&mut
         work(unsafe { std::slice::from_raw_parts_mut(start.at(first), size.min(len - first)) }, task);
     });
 }
+
+/// The same with room for `len` numbers for each, as [`each_with`] has it.
+pub(crate) fn each_chunk_with<T: Send>(
+    out: &mut [T],
+    size: usize,
+    len: usize,
+    work: impl Fn(&mut [T], &mut [f32]) + Sync,
+) {
+    let (n, start) = (out.len(), SharedOut::new(out.as_mut_ptr()));
+    each_with(n.div_ceil(size), len, |room, task| {
+        let first = task * size;
+        // SAFETY: pieces of different tasks do not overlap.
+        work(unsafe { std::slice::from_raw_parts_mut(start.at(first), size.min(n - first)) }, room);
+    });
+}

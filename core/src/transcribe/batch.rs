@@ -1,5 +1,6 @@
 //! Windows decoded several at a time (`together`): stretches of speech, cut where it pauses, none of which needs to know what
-//! came before. What a window broke off in is heard again, as one by one.
+//! came before. As no other window goes on with it, a text must not break off long before its window ends; what was left out all
+//! the same is heard again, as one by one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
@@ -21,6 +22,9 @@ use crate::vad::Timeline;
 
 /// A rest that is shorter than this many frames holds no word: so much is left around speech.
 const SHORTEST_REST: usize = 50;
+/// With more than this many frames to come a text goes on. One that ends later may have heard all there is: the times that the
+/// network gives are not exact, and to be made to say more it makes something up.
+pub(super) const LONGEST_UNHEARD: usize = 150;
 
 /// What is left to do, and what is done but has something undone before it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -161,6 +165,11 @@ impl Transcriber {
         let split = segments::split_by_timestamps(&self.tokenizer, window, result);
         let (mut new, mut seek) = (split.segments, split.seek);
         let end = window.seek + window.segment_size;
+        // Where speech pauses a segment ends, whether the network says so or not.
+        if result.is_complete && split.unfinished.is_some() {
+            new.extend(split.unfinished);
+            seek = end;
+        }
         if run.options.word_timestamps {
             let words = WordOptions {
                 language: &result.language,

@@ -16,6 +16,8 @@ const TIME_PRECISION: f64 = (INPUT_STRIDE * HOP_LENGTH) as f64 / SAMPLE_RATE as 
 pub struct Split {
     /// In the order of time.
     pub segments: Vec<Segment>,
+    /// What was begun after them and has no end, as if it ended with the window.
+    pub unfinished: Option<Segment>,
     /// Start of the next window, in mel frames.
     pub seek: usize,
     /// Whether one timestamp ends the window: nothing is said after it.
@@ -61,6 +63,7 @@ pub fn split_by_timestamps(tokenizer: &Tokenizer, window: Window, result: &Decod
         };
         return Split {
             segments: vec![segment(offset, offset + duration, tokens)],
+            unfinished: None,
             seek: window.seek + window.segment_size,
             single_timestamp_ending,
         };
@@ -82,7 +85,14 @@ pub fn split_by_timestamps(tokenizer: &Tokenizer, window: Window, result: &Decod
         // What was begun after the last timestamp is heard again from there.
         window.seek + position(tokens[first - 1]) * INPUT_STRIDE
     };
-    Split { segments, seek, single_timestamp_ending }
+    let unfinished = match &tokens[first..] {
+        rest @ [start, _, ..] => {
+            let end = offset + window.duration();
+            Some(segment((offset + position(*start) as f64 * TIME_PRECISION).min(end), end, rest))
+        }
+        _ => None,
+    };
+    Split { segments, unfinished, seek, single_timestamp_ending }
 }
 
 /// (start, end) in mel frames; the last end is the recording's if it is not given.

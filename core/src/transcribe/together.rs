@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::{ControlFlow, Deref, DerefMut};
 use std::sync::Arc;
 
-use super::batch::Batches;
+use super::batch::{Batches, LONGEST_UNHEARD};
 use super::recordings::{Lone, Recordings};
 use super::{Transcriber, Transcription, Window, fallback};
 use crate::decoding::places::{self, Asker, Wanted};
@@ -13,6 +13,12 @@ use crate::decoding::{DecodingResult, DecodingTask};
 use crate::error::{Error, Result};
 use crate::model::Piece;
 use crate::observer::{Event, Observer};
+
+/// Windows that are encoded at once beside the decoding of a batch of so many: a batch's rows become free one by one, and one that has
+/// to wait for a window costs more than encoding few at once. Up to twice as many are ready.
+pub fn encoded_beside(most: usize) -> usize {
+    (most / 4).min(8)
+}
 
 /// A recording of [`Recordings`], or one that somebody else goes on with.
 enum Held<'r> {
@@ -60,6 +66,8 @@ struct Together<'a, 'r> {
     quota: Option<usize>,
     jobs: BTreeMap<usize, Job>,
     n_jobs: usize,
+    /// Windows that are encoded, or will be before they are decoded.
+    ahead: VecDeque<(usize, Arc<Piece>)>,
     /// Windows that are tried again.
     again: VecDeque<(usize, Arc<Piece>)>,
     /// By recording and temperature.
@@ -139,6 +147,7 @@ impl<'a, 'r> Together<'a, 'r> {
             quota: None,
             jobs: BTreeMap::new(),
             n_jobs: 0,
+            ahead: VecDeque::new(),
             again: VecDeque::new(),
             tasks: BTreeMap::new(),
             unkept: BTreeMap::new(),
@@ -199,6 +208,32 @@ impl<'a, 'r> Together<'a, 'r> {
         run.sound.window(keep, window)
     }
 
+    /// Encodes the next windows, `n` at most; false if there are none.
+    fn encode(&mut self, n: usize, beside: bool) -> Result<bool> {
+        let (mut mels, mut ids) = (Vec::new(), Vec::new());
+        while ids.len() < n {
+            let Some((number, window)) = self.claim() else { break };
+            match self.mel(number, window) {
+                Ok(mel) => mels.extend(mel),
+                Err(error) => {
+                    self.failed(number, error)?;
+                    continue;
+                }
+            }
+            self.jobs.insert(self.n_jobs, Job { number, window, tried: Vec::new() });
+            ids.push(self.n_jobs);
+            self.n_jobs += 1;
+        }
+        if ids.is_empty() {
+            return Ok(false);
+        }
+        let n = ids.len();
+        let transcriber = self.transcriber;
+        let xa = if beside { transcriber.encode_beside(mels, n)? } else { transcriber.encode(mels, n)? };
+        self.ahead.extend(ids.into_iter().zip(xa.pieces().iter().cloned()));
+        Ok(true)
+    }
+
     /// A job's next decoding; `None` if its recording was given up meanwhile.
     fn wanted(&mut self, id: usize, audio: Arc<Piece>) -> Result<Option<Wanted<'a>>> {
         let Some(job) = self.jobs.get(&id) else { return Ok(None) };
@@ -214,7 +249,8 @@ impl<'a, 'r> Together<'a, 'r> {
             }
         };
         let seed = fallback::seed(&run.options, job.window.seek, rung);
-        Ok(Some(Wanted { id, task, audio, seed }))
+        let whole = task.whole(job.window.segment_size.saturating_sub(LONGEST_UNHEARD));
+        Ok(Some(Wanted { id, task, audio, seed, whole }))
     }
 
     /// Whether a decoding is good enough, or none is left to try; `Break` if the observer stopped.
@@ -331,25 +367,26 @@ impl<'a> Asker<'a> for Together<'a, '_> {
         {
             all.extend(self.wanted(id, audio)?);
         }
-        let (mut mels, mut ids) = (Vec::new(), Vec::new());
-        while all.len() + ids.len() < n {
-            let Some((number, window)) = self.claim() else { break };
-            match self.mel(number, window) {
-                Ok(mel) => mels.extend(mel),
-                Err(error) => {
-                    self.failed(number, error)?;
-                    continue;
+        let beside = match self.transcriber.model().encodes_beside() {
+            true => encoded_beside(self.most),
+            false => 0,
+        };
+        while all.len() < n {
+            if self.ahead.is_empty() {
+                let at_once = if beside > 0 { beside } else { n - all.len() };
+                if !self.encode(at_once, beside > 0)? {
+                    break;
                 }
             }
-            self.jobs.insert(self.n_jobs, Job { number, window, tried: Vec::new() });
-            ids.push(self.n_jobs);
-            self.n_jobs += 1;
-        }
-        if !ids.is_empty() {
-            let xa = self.transcriber.encode(mels, ids.len())?;
-            for (id, audio) in ids.into_iter().zip(xa.pieces()) {
-                all.extend(self.wanted(id, Arc::clone(audio))?);
+            while all.len() < n
+                && let Some((id, audio)) = self.ahead.pop_front()
+            {
+                all.extend(self.wanted(id, audio)?);
             }
+        }
+        // While these are decoded.
+        if beside > 0 && self.ahead.len() <= beside {
+            self.encode(beside, true)?;
         }
         Ok(all)
     }

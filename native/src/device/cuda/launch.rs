@@ -16,10 +16,12 @@ const KERNELS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin"
 const OVERLAP_SINCE: (i32, i32) = (9, 0);
 
 /// The kernels for networks of a type.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Kernels {
-    functions: HashMap<&'static str, CudaFunction>,
+    functions: Arc<HashMap<&'static str, CudaFunction>>,
     overlap: bool,
+    /// Of two that wait, blocks of the one with the smaller number begin first.
+    priority: i32,
 }
 
 /// Those there is one of for each type.
@@ -93,7 +95,17 @@ impl Kernels {
         }
         functions.insert(CHOOSE, module.load_function(CHOOSE).map_err(said)?);
         let overlap = context.compute_capability().map_err(said)? >= OVERLAP_SINCE;
-        Ok(Self { functions, overlap })
+        let mut priority = 0;
+        // SAFETY: a number is written to each of these places, or none where it is null.
+        unsafe { sys::cuCtxGetStreamPriorityRange(std::ptr::null_mut(), &raw mut priority) }
+            .result()
+            .map_err(said)?;
+        Ok(Self { functions: functions.into(), overlap, priority })
+    }
+
+    /// The same ones, which let those of others go first.
+    pub fn patient(&self) -> Self {
+        Self { priority: 0, ..self.clone() }
     }
 
     /// Starts one with its argument. It may begin before the kernel started last on the stream has ended, if there is one.
@@ -108,9 +120,12 @@ impl Kernels {
         let mut args = *args;
         let mut parameters = [(&raw mut args).cast::<c_void>()];
         // All zeros is a value of every kind of attribute.
-        let mut attribute: sys::CUlaunchAttribute = unsafe { std::mem::zeroed() };
-        attribute.id = sys::CUlaunchAttributeID_enum::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
-        attribute.value.programmaticStreamSerializationAllowed = 1;
+        let mut attributes: [sys::CUlaunchAttribute; 2] = unsafe { std::mem::zeroed() };
+        attributes[0].id = sys::CUlaunchAttributeID_enum::CU_LAUNCH_ATTRIBUTE_PRIORITY;
+        attributes[0].value.priority = self.priority;
+        attributes[1].id =
+            sys::CUlaunchAttributeID_enum::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+        attributes[1].value.programmaticStreamSerializationAllowed = 1;
         let config = sys::CUlaunchConfig {
             gridDimX: grid.blocks.0 as u32,
             gridDimY: grid.blocks.1 as u32,
@@ -120,8 +135,8 @@ impl Kernels {
             blockDimZ: 1,
             sharedMemBytes: grid.shared as u32,
             hStream: stream.cu_stream(),
-            attrs: &raw mut attribute,
-            numAttrs: u32::from(self.overlap),
+            attrs: attributes.as_mut_ptr(),
+            numAttrs: 1 + u32::from(self.overlap),
         };
         let started = unsafe {
             sys::cuLaunchKernelEx(

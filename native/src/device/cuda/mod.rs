@@ -12,6 +12,7 @@ use candle_whisper_core::weights::Weights;
 use crate::memory::Memory;
 
 mod arguments;
+mod beside;
 mod choice;
 mod decoder;
 mod encoder;
@@ -46,7 +47,8 @@ pub fn open(number: usize) -> Result<Device, String> {
 /// A device with one stream for all threads; candle's own has another for each, between which nothing waits.
 fn new(number: usize) -> candle_core::Result<Device> {
     let gpu = CudaDevice::new_with_stream(number)?;
-    // SAFETY: what is on this device is used on this stream alone, recorded steps too.
+    // SAFETY: what is on this device is used on this stream alone, recorded steps too; `beside` has a stream of its own, and
+    // says what waits for what.
     unsafe { gpu.disable_event_tracking() };
     Ok(Device::Cuda(gpu))
 }

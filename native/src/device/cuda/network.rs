@@ -15,6 +15,7 @@ use candle_whisper_core::weights::{Matrices, Weights};
 use candle_whisper_core::{Error, Result};
 
 use super::arguments::{Linear, Row};
+use super::beside::Beside;
 use super::choice::{self, Suppressed};
 use super::decoder::{Decoder, HEAD, Shape, Wanted, product};
 use super::encoder::Encoder;
@@ -38,6 +39,8 @@ pub struct GpuWhisper {
     gpu: CudaDevice,
     state: Mutex<State>,
     suppressed: Mutex<Suppressed>,
+    /// From the first window on that is encoded there.
+    beside: Mutex<Option<Beside>>,
 }
 
 impl std::fmt::Debug for GpuWhisper {
@@ -82,6 +85,7 @@ impl GpuWhisper {
             gpu,
             state,
             suppressed: Mutex::default(),
+            beside: Mutex::default(),
         })
     }
 
@@ -91,7 +95,11 @@ impl GpuWhisper {
     /// # Errors
     /// If the shapes do not fit or the device fails.
     pub fn features(&self, mel: &Tensor) -> Result<Tensor> {
-        let mel = mel.to_device(&self.device)?.to_dtype(self.dtype)?.contiguous()?;
+        self.hear(&self.encoder(&self.gpu.cuda_stream(), &self.gpu.cublas_handle()), mel)
+    }
+
+    fn hear(&self, encoder: &Encoder<'_>, mel: &Tensor) -> Result<Tensor> {
+        let mel = mel.to_device(encoder.device)?.to_dtype(self.dtype)?.contiguous()?;
         let (_, n_mels, frames) = mel.dims3()?;
         let n_ctx = frames.div_ceil(2);
         if n_mels != self.dims.n_mels || n_ctx > self.dims.n_audio_ctx {
@@ -99,7 +107,25 @@ impl GpuWhisper {
             let wrong = format!("the encoder has {most} positions of {mels} mels, not {n_ctx} of {n_mels}");
             return Err(Error::Config(wrong));
         }
-        Ok(self.encoder(&self.gpu.cuda_stream(), &self.gpu.cublas_handle()).forward(&mel)?)
+        Ok(encoder.forward(&mel)?)
+    }
+
+    /// The same with the decoder's keys and values.
+    fn hear_all(&self, encoder: &Encoder<'_>, mel: &Tensor) -> Result<AudioFeatures> {
+        let xa = self.hear(encoder, mel)?;
+        let (n_audio, n_ctx, n_state) = xa.dims3()?;
+        let mut layers = Vec::with_capacity(self.network.decoder.len());
+        for cross in self.network.decoder.iter().filter_map(|block| block.cross.as_ref()) {
+            let [k, v] = [&cross.key, &cross.value.weight].map(|weight| {
+                let out = encoder.room((n_audio, n_ctx, n_state), self.dtype)?;
+                encoder.product(&xa, weight, &out, n_audio * n_ctx)?;
+                CandleResult::Ok(out)
+            });
+            let (k, v) = (k?, v?);
+            let one = |i| CrossKeyValue::new(k.clone(), v.clone(), i);
+            layers.push((0..n_audio).map(one).collect::<CandleResult<_>>()?);
+        }
+        AudioFeatures::of_batch(&xa, layers)
     }
 
     fn encoder<'a>(&'a self, stream: &'a Arc<CudaStream>, blas: &'a CudaBlas) -> Encoder<'a> {
@@ -112,6 +138,10 @@ impl GpuWhisper {
             device: &self.device,
             n_head: self.dims.n_audio_head,
         }
+    }
+
+    fn beside(&self) -> MutexGuard<'_, Option<Beside>> {
+        self.beside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -136,6 +166,9 @@ impl GpuWhisper {
         let mut caches = Vec::with_capacity(2 * self.dims.n_text_layer);
         for i in 0..self.dims.n_text_layer {
             caches.extend([address(cache.layer(i).k())?, address(cache.layer(i).v())?]);
+        }
+        if let Some(beside) = &mut *self.beside() {
+            beside.before(&self.gpu.cuda_stream(), xa.pieces())?;
         }
         let keys = xa.pieces()[0].tensor().dim(1)?;
         let hidden = self.room((n_batch, n_new, self.dims.n_state), self.dtype)?;
@@ -204,20 +237,26 @@ impl Model for GpuWhisper {
     }
 
     fn encode(&self, mel: &Tensor) -> Result<AudioFeatures> {
-        let xa = self.features(mel)?;
-        let (n_audio, n_ctx, _) = xa.dims3()?;
-        let (stream, blas) = (self.gpu.cuda_stream(), self.gpu.cublas_handle());
-        let encoder = self.encoder(&stream, &blas);
-        let mut layers = Vec::with_capacity(self.network.decoder.len());
-        for cross in self.network.decoder.iter().filter_map(|block| block.cross.as_ref()) {
-            let shape = (n_audio, n_ctx, self.dims.n_state);
-            let (k, v) = (self.room(shape, self.dtype)?, self.room(shape, self.dtype)?);
-            encoder.product(&xa, &cross.key, &k, n_audio * n_ctx)?;
-            encoder.product(&xa, &cross.value.weight, &v, n_audio * n_ctx)?;
-            let one = |i| CrossKeyValue::new(k.clone(), v.clone(), i);
-            layers.push((0..n_audio).map(one).collect::<CandleResult<_>>()?);
-        }
-        AudioFeatures::of_batch(&xa, layers)
+        self.hear_all(&self.encoder(&self.gpu.cuda_stream(), &self.gpu.cublas_handle()), mel)
+    }
+
+    fn encodes_beside(&self) -> bool {
+        true
+    }
+
+    fn encode_beside(&self, mel: &Tensor) -> Result<AudioFeatures> {
+        let mut beside = self.beside();
+        let beside = match &mut *beside {
+            Some(beside) => beside,
+            none => none.insert(Beside::new(&self.gpu, &self.kernels)?),
+        };
+        let (stream, blas) = (beside.stream.clone(), beside.blas.clone());
+        beside.begin(&self.gpu.cuda_stream())?;
+        let encoder =
+            Encoder { kernels: &beside.kernels, device: &beside.device, ..self.encoder(&stream, &blas) };
+        let features = self.hear_all(&encoder, mel)?;
+        beside.begun(&features)?;
+        Ok(features)
     }
 
     fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache> {
