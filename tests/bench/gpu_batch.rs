@@ -85,7 +85,7 @@ impl Model for Ending {
         let mut random = self.random.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let end = |mut row: Chosen| {
             *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            if (*random >> 33) % TOKENS == 0 {
+            if (*random >> 33).is_multiple_of(TOKENS) {
                 row[0] = (self.eot, -1.0);
             }
             row

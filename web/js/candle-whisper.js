@@ -92,7 +92,7 @@ export class CandleWhisper {
           const file = given[/** @type {"weights"} */ (name)];
           if (file) wanted[name] = await modelFile(name, file, { sha256: given.sha256?.[name], cache, keep });
         }
-        const files = await run("fetch", { files: wanted }, onProgress);
+        const files = await run("fetch", { files: wanted, dtype }, onProgress);
         const info = await run("load", { files, dtype });
         client.revive = (again) => again("load", { files, dtype });
         return info;

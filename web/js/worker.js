@@ -45,7 +45,7 @@ const OPERATIONS = {
   },
 
   /** Fetches what is not there yet. */
-  async fetch({ files }, tell) {
+  async fetch({ files, dtype }, tell) {
     /** @type {Record<string, Blob | string>} */
     const found = {};
     /** @type {object | null} */
@@ -53,14 +53,14 @@ const OPERATIONS = {
     for (const [name, file] of Object.entries(files)) {
       // What is too large is known from the first bytes of the answer.
       const report = (/** @type {import("./types.js").LoadProgress} */ progress, /** @type {number | null} */ size) => {
-        if (name === "weights" && size !== null) checkMemory(dims, size);
+        if (name === "weights" && size !== null) checkMemory(dims, size, dtype);
         tell(progress);
       };
       found[name] = file.url ? await obtain(file, TOOLS, report) : file;
       if (name !== "config") continue;
       dims = await dimsOf(found[name]);
       // The least that its numbers can be.
-      checkMemory(dims, 0);
+      checkMemory(dims, 0, dtype);
     }
     return found;
   },
@@ -76,7 +76,7 @@ const OPERATIONS = {
     const [config, generation, tokenizer] = await Promise.all([files.config, files.generation_config, files.tokenizer].map(small));
     const weights = await source(files.weights);
     try {
-      checkMemory(await dimsOf(files.config), weights.size);
+      checkMemory(await dimsOf(files.config), weights.size, dtype);
       whisper?.free();
       [whisper, hasVad] = [null, false];
       const opened = new Opened(config, generation, tokenizer, weights.size, weights.read);
@@ -282,10 +282,11 @@ async function dimsOf(config) {
 /**
  * @param {object | null} dims
  * @param {number} size bytes of the weights
+ * @param {string} [dtype] as for load
  */
-function checkMemory(dims, size) {
+function checkMemory(dims, size, dtype) {
   if (!dims) return;
-  const { bytes } = estimate(JSON.stringify({ dims, size }));
+  const { bytes } = estimate(JSON.stringify({ dims, size, dtype }));
   if (bytes > MOST) {
     const words = `the model needs ${(bytes / 1e9).toFixed(1)} GB, a page can have 4: take a smaller one`;
     throw new CandleWhisperError("memory", words);

@@ -27,7 +27,7 @@ struct Request {
     size: Option<u64>,
     /// What becomes of them as they arrive: `f16` or `q8_0`.
     keep: Option<String>,
-    /// What is multiplied, as in [`crate::model::matrices`]; f32 if not given.
+    /// What is multiplied, as in [`crate::model::matrices`]; small integers if not given, as where a model is loaded.
     dtype: Option<String>,
     /// Bytes of the file where it is read as a whole.
     held_by_loading: Option<u64>,

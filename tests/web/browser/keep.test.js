@@ -49,7 +49,7 @@ test("f32 weights are kept as f16, and the next visit has them without the netwo
   site.offline = true;
   const asked = site.requests.length;
   assert.deepEqual((await visit(page, {})).said, first.said);
-  assert.deepEqual(site.requests.slice(asked).filter((path) => /safetensors|tiny.en/.test(path)), []);
+  assert.deepEqual(site.requests.slice(asked).filter((path) => /f32\.safetensors|tiny\.en/.test(path)), []);
   site.offline = false;
   // Another wish is another file.
   const small = await visit(page, { keep: "q8_0" });
