@@ -216,11 +216,11 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
     };
     let n_audio = usage.n_audio as f64;
     let rows = n_audio * usage.n_group as f64;
-    // Encoded audio of the batch, the unit of most of what follows: (n_audio, n_audio_ctx, n_state).
-    let unit = n_audio * d.n_audio_ctx * d.n_state * size;
+    // An encoded window, the unit of most of what follows: (n_audio_ctx, n_state).
+    let unit = d.n_audio_ctx * d.n_state * size;
     // Of four bytes one, and an eighth for the scales.
     let kept = if usage.integers && !gpu { 1.125 / 4.0 } else { 1.0 };
-    let of_one = unit / n_audio * (1.0 + 2.0 * kept * d.n_text_layer);
+    let of_one = unit * (1.0 + 2.0 * kept * d.n_text_layer);
     // Windows that are encoded at once while others are decoded; as many again may be ready.
     let beside = if kernels { encoded_beside(usage.n_audio) as f64 } else { 0.0 };
     let features = of_one * (n_audio + 2.0 * beside);
@@ -229,7 +229,7 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
         Processor::Gpu if beside > 0.0 => beside,
         Processor::Gpu => n_audio,
     };
-    let encoder = pool_of_encoder * encoder(&d, usage, at_once, unit / n_audio * at_once);
+    let encoder = pool_of_encoder * encoder(&d, usage, at_once, at_once * unit);
     // Sampled tokens fill half the context, text before them the rest.
     let half = d.n_text_ctx / 2.0;
     let n_ctx = if usage.prompted { d.n_text_ctx } else { half + 4.0 };

@@ -23,6 +23,8 @@ use candle_whisper_core::memory::dims_of;
 use candle_whisper_core::model::{Model, Whisper};
 use candle_whisper_core::weights::Weights;
 
+#[path = "../native/around.rs"]
+mod around;
 #[path = "gpu_batch.rs"]
 mod batch;
 #[path = "gpu_memory.rs"]

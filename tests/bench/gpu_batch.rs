@@ -1,4 +1,4 @@
-//! `gpu batch SHAPE…`: what windows of a batch take that are encoded while others are decoded, against one after the other. The scheduler
+//! `gpu batch SHAPE…`: what windows of a batch take that are encoded while others are decoded, against before. The scheduler
 //! is the core's; weights are random, and so is when a text ends.
 
 use std::ops::ControlFlow;
@@ -9,9 +9,8 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use candle_whisper::device::GpuWhisper;
 use candle_whisper_core::decoding::choice::{Chosen, Question};
-use candle_whisper_core::dims::{Head, ModelDimensions};
-use candle_whisper_core::kv_cache::KvCache;
-use candle_whisper_core::model::{AudioFeatures, Model};
+use candle_whisper_core::dims::ModelDimensions;
+use candle_whisper_core::model::Model;
 use candle_whisper_core::observer::Event;
 use candle_whisper_core::options::TranscribeOptions;
 use candle_whisper_core::tokenizer::Tokenizer;
@@ -19,6 +18,7 @@ use candle_whisper_core::transcribe::Recordings;
 use candle_whisper_core::vad::VadOptions;
 use candle_whisper_core::{Transcriber, Transcription, Waveform, media};
 
+use crate::around::{Around, Differs};
 use crate::{spread, view, weights};
 
 /// Windows, as many as an hour of speech has.
@@ -34,46 +34,13 @@ struct Ending {
     random: Mutex<u64>,
 }
 
-impl Model for Ending {
-    fn dims(&self) -> &ModelDimensions {
-        self.inner.dims()
-    }
-
-    fn device(&self) -> &Device {
-        self.inner.device()
-    }
-
-    fn alignment_heads(&self) -> &[Head] {
-        self.inner.alignment_heads()
-    }
-
-    fn encode(&self, mel: &Tensor) -> candle_whisper_core::Result<AudioFeatures> {
-        self.inner.encode(mel)
+impl Differs for Ending {
+    fn inner(&self) -> &dyn Model {
+        &*self.inner
     }
 
     fn encodes_beside(&self) -> bool {
         self.beside
-    }
-
-    fn encode_beside(&self, mel: &Tensor) -> candle_whisper_core::Result<AudioFeatures> {
-        self.inner.encode_beside(mel)
-    }
-
-    fn new_cache(&self, n_batch: usize, capacity: usize) -> candle_whisper_core::Result<KvCache> {
-        self.inner.new_cache(n_batch, capacity)
-    }
-
-    fn decode(
-        &self,
-        tokens: &Tensor,
-        xa: &AudioFeatures,
-        cache: &mut KvCache,
-    ) -> candle_whisper_core::Result<Tensor> {
-        self.inner.decode(tokens, xa, cache)
-    }
-
-    fn project(&self, hidden: &Tensor) -> candle_whisper_core::Result<Tensor> {
-        self.inner.project(hidden)
     }
 
     fn choose(
@@ -91,15 +58,6 @@ impl Model for Ending {
             row
         };
         Ok(chosen.map(|rows| rows.into_iter().map(end).collect()))
-    }
-
-    fn cross_attention(
-        &self,
-        tokens: &Tensor,
-        xa: &AudioFeatures,
-        heads: &[Head],
-    ) -> candle_whisper_core::Result<(Tensor, Vec<Tensor>)> {
-        self.inner.cross_attention(tokens, xa, heads)
     }
 }
 
@@ -141,7 +99,7 @@ pub fn time(shape: &str, dims: &ModelDimensions, gpu: &Device) -> Result<()> {
                 let tokenizer = Tokenizer::built_in(dims.n_vocab)?;
                 let eot = tokenizer.special().eot;
                 let model = Ending { inner: inner.clone(), beside: beside == 1, eot, random: Mutex::new(7) };
-                let transcriber = Transcriber::new(Arc::new(model), tokenizer)?;
+                let transcriber = Transcriber::new(Arc::new(Around(model)), tokenizer)?;
                 let mut options = TranscribeOptions {
                     batch: Some(most),
                     vad: Some(VadOptions::default()),

@@ -4,9 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use candle_whisper_core::audio::SAMPLE_RATE;
-use candle_whisper_core::dims::{Head, ModelDimensions};
 use candle_whisper_core::kv_cache::KvCache;
 use candle_whisper_core::model::{AudioFeatures, Model};
 use candle_whisper_core::observer::{Event, Silent};
@@ -16,6 +15,7 @@ use candle_whisper_core::transcribe::Recordings;
 use candle_whisper_core::transcript::{Segment, Transcript};
 use candle_whisper_core::{Result, Transcriber, Transcription, Waveform, media};
 
+use crate::around::{Around, Differs};
 use crate::data::{bundled, tests};
 
 fn clip(name: &str) -> Waveform {
@@ -86,21 +86,9 @@ struct Beside {
     first: OnceLock<usize>,
 }
 
-impl Model for Beside {
-    fn dims(&self) -> &ModelDimensions {
-        self.inner.model().dims()
-    }
-
-    fn device(&self) -> &Device {
-        self.inner.model().device()
-    }
-
-    fn alignment_heads(&self) -> &[Head] {
-        self.inner.model().alignment_heads()
-    }
-
-    fn encode(&self, mel: &Tensor) -> Result<AudioFeatures> {
-        self.inner.model().encode(mel)
+impl Differs for Beside {
+    fn inner(&self) -> &dyn Model {
+        self.inner.model()
     }
 
     fn encodes_beside(&self) -> bool {
@@ -110,29 +98,12 @@ impl Model for Beside {
     fn encode_beside(&self, mel: &Tensor) -> Result<AudioFeatures> {
         assert_eq!(mel.dim(0)?, 1, "a quarter of the windows at once");
         self.encoded.fetch_add(1, Ordering::Relaxed);
-        self.encode(mel)
-    }
-
-    fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache> {
-        self.inner.model().new_cache(n_batch, capacity)
+        self.inner().encode(mel)
     }
 
     fn decode(&self, tokens: &Tensor, xa: &AudioFeatures, cache: &mut KvCache) -> Result<Tensor> {
         self.first.get_or_init(|| self.encoded.load(Ordering::Relaxed));
-        self.inner.model().decode(tokens, xa, cache)
-    }
-
-    fn project(&self, hidden: &Tensor) -> Result<Tensor> {
-        self.inner.model().project(hidden)
-    }
-
-    fn cross_attention(
-        &self,
-        tokens: &Tensor,
-        xa: &AudioFeatures,
-        heads: &[Head],
-    ) -> Result<(Tensor, Vec<Tensor>)> {
-        self.inner.model().cross_attention(tokens, xa, heads)
+        self.inner().decode(tokens, xa, cache)
     }
 }
 
@@ -142,12 +113,12 @@ fn windows_encoded_beside_others_say_the_same() {
     let audio = Waveform::new(audio.samples().repeat(2));
     let words = TranscribeOptions { word_timestamps: true, ..options(4) };
     let expected = transcriber.run(&audio, words.clone(), &mut Silent).unwrap();
-    let beside = Arc::new(Beside { inner: transcriber, encoded: 0.into(), first: OnceLock::new() });
+    let beside = Arc::new(Around(Beside { inner: transcriber, encoded: 0.into(), first: OnceLock::new() }));
     let tokenizer = Tokenizer::built_in(51864).unwrap();
     let other = Transcriber::new(Arc::clone(&beside) as Arc<dyn Model>, tokenizer).unwrap();
     assert_eq!(other.run(&audio, words, &mut Silent).unwrap().segments, expected.segments);
-    assert_eq!(beside.first.get(), Some(&5), "four windows to decode, and one for the first that is done");
-    assert!(beside.encoded.load(Ordering::Relaxed) > 5);
+    assert_eq!(beside.0.first.get(), Some(&5), "four windows to decode, and one for the first that is done");
+    assert!(beside.0.encoded.load(Ordering::Relaxed) > 5);
 }
 
 /// Recordings in memory, and what becomes of them.

@@ -3,6 +3,7 @@
 
 mod ahead;
 mod align;
+mod around;
 mod batch;
 mod cache;
 mod cli;

@@ -8,14 +8,13 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{Device, Tensor};
 use candle_whisper::load::{ModelFiles, Numbers, load_parts};
-use candle_whisper_core::dims::{Head, ModelDimensions};
-use candle_whisper_core::kv_cache::KvCache;
 use candle_whisper_core::model::{AudioFeatures, Model};
 use candle_whisper_core::observer::Silent;
 use candle_whisper_core::options::{Task, TranscribeOptions};
 use candle_whisper_core::transcript::{Segment, Transcript, Word};
 use candle_whisper_core::{Result, Transcriber, Waveform, media};
 
+use crate::around::{Around, Differs};
 use crate::data::tests;
 
 /// Where two tokens are numerically equal, and the gap between their logits: (model, id, mode, gap).
@@ -27,17 +26,9 @@ struct Remembering {
     encoded: Mutex<HashMap<Vec<u32>, AudioFeatures>>,
 }
 
-impl Model for Remembering {
-    fn dims(&self) -> &ModelDimensions {
-        self.inner.dims()
-    }
-
-    fn device(&self) -> &Device {
-        self.inner.device()
-    }
-
-    fn alignment_heads(&self) -> &[Head] {
-        self.inner.alignment_heads()
+impl Differs for Remembering {
+    fn inner(&self) -> &dyn Model {
+        &*self.inner
     }
 
     fn encode(&self, mel: &Tensor) -> Result<AudioFeatures> {
@@ -50,27 +41,6 @@ impl Model for Remembering {
         let encoded = self.inner.encode(mel)?;
         self.encoded.lock().unwrap().insert(key, encoded.clone());
         Ok(encoded)
-    }
-
-    fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache> {
-        self.inner.new_cache(n_batch, capacity)
-    }
-
-    fn decode(&self, tokens: &Tensor, xa: &AudioFeatures, cache: &mut KvCache) -> Result<Tensor> {
-        self.inner.decode(tokens, xa, cache)
-    }
-
-    fn project(&self, hidden: &Tensor) -> Result<Tensor> {
-        self.inner.project(hidden)
-    }
-
-    fn cross_attention(
-        &self,
-        tokens: &Tensor,
-        xa: &AudioFeatures,
-        heads: &[Head],
-    ) -> Result<(Tensor, Vec<Tensor>)> {
-        self.inner.cross_attention(tokens, xa, heads)
     }
 }
 
@@ -141,7 +111,7 @@ fn check(model: &str, set: &Set) {
     let folder = tests().join("models").join(model);
     let files = ModelFiles::in_folder(&folder).expect("`tests/tools/get-models` fetches the weights");
     let (network, tokenizer) = load_parts(&files, &Device::Cpu, Numbers::default()).unwrap();
-    let network = Arc::new(Remembering { inner: network, encoded: Mutex::default() });
+    let network = Arc::new(Around(Remembering { inner: network, encoded: Mutex::default() }));
     let transcriber = Transcriber::new(network.clone(), tokenizer).unwrap();
 
     let step = std::env::var("CANDLE_WHISPER_DEV_STEP").ok().filter(|_| set.name == "DEV");
@@ -162,7 +132,7 @@ fn check(model: &str, set: &Set) {
             let path = (set.audio)(&expected.id);
             let file = std::fs::File::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
             audio = media::decode(file, None).unwrap();
-            network.encoded.lock().unwrap().clear();
+            network.0.encoded.lock().unwrap().clear();
             ids.push(expected.id.clone());
         }
         let ours = transcriber.run(&audio, options(&expected.mode), &mut Silent).unwrap();

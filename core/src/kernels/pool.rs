@@ -57,11 +57,8 @@ pub(crate) fn each_with(tasks: usize, len: usize, work: impl Fn(&mut [f32], usiz
 /// Calls `work` with every piece of `size` numbers of `out` and its number; the last may be shorter.
 pub(crate) fn each_chunk<T: Send>(out: &mut [T], size: usize, work: impl Fn(&mut [T], usize) + Sync) {
     let (len, start) = (out.len(), SharedOut::new(out.as_mut_ptr()));
-    each(len.div_ceil(size), |task| {
-        let first = task * size;
-        // SAFETY: pieces of different tasks do not overlap.
-        work(unsafe { std::slice::from_raw_parts_mut(start.at(first), size.min(len - first)) }, task);
-    });
+    // SAFETY: each task is run once.
+    each(len.div_ceil(size), |task| work(unsafe { chunk(start, len, size, task) }, task));
 }
 
 /// The same with room for `len` numbers for each, as [`each_with`] has it.
@@ -72,9 +69,15 @@ pub(crate) fn each_chunk_with<T: Send>(
     work: impl Fn(&mut [T], &mut [f32]) + Sync,
 ) {
     let (n, start) = (out.len(), SharedOut::new(out.as_mut_ptr()));
-    each_with(n.div_ceil(size), len, |room, task| {
-        let first = task * size;
-        // SAFETY: pieces of different tasks do not overlap.
-        work(unsafe { std::slice::from_raw_parts_mut(start.at(first), size.min(n - first)) }, room);
-    });
+    // SAFETY: each task is run once.
+    each_with(n.div_ceil(size), len, |room, task| work(unsafe { chunk(start, n, size, task) }, room));
+}
+
+/// A piece of `size` numbers of `len`, by its number; the last may be shorter.
+///
+/// # Safety
+/// `start` must be that of as many numbers, and nobody else may have this piece.
+unsafe fn chunk<'a, T>(start: SharedOut<T>, len: usize, size: usize, number: usize) -> &'a mut [T] {
+    let first = number * size;
+    unsafe { std::slice::from_raw_parts_mut(start.at(first), size.min(len - first)) }
 }

@@ -66,7 +66,8 @@ pub(super) fn median_filter_in(row: &mut [f32], width: usize, room: &mut [f32]) 
 const SEVEN: usize = 7;
 /// Medians found side by side, in vectors.
 const LANES: usize = 16;
-/// Pairs of seven numbers that, put in order one after the other, bring the median to the fourth place (N. Devillard, "Fast median search", 1998).
+/// Pairs of seven numbers that, put in order one after the other, bring the median to the fourth place (N. Devillard, "Fast
+/// median search", 1998).
 const ORDERED: [(usize, usize); 13] =
     [(0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4)];
 

@@ -1,6 +1,6 @@
 //! Who brings recordings that are transcribed together, and is told of them.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Deref, DerefMut};
 
 use super::Transcription;
 use crate::error::Result;
@@ -19,6 +19,32 @@ pub trait Recordings {
 
     /// A recording is done, as far as nobody ended it, or it can't be heard. The others go on, but for a `Break`.
     fn ended(&mut self, number: usize, run: Result<Transcription>) -> ControlFlow<()>;
+}
+
+/// A recording of [`Recordings`], or one that somebody else goes on with.
+pub(super) enum Held<'r> {
+    Own(Box<Transcription>),
+    Lent(&'r mut Transcription),
+}
+
+impl Deref for Held<'_> {
+    type Target = Transcription;
+
+    fn deref(&self) -> &Transcription {
+        match self {
+            Self::Own(run) => run,
+            Self::Lent(run) => run,
+        }
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Transcription {
+        match self {
+            Self::Own(run) => run,
+            Self::Lent(run) => run,
+        }
+    }
 }
 
 /// One recording, and who is told of it.

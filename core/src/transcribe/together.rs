@@ -2,11 +2,11 @@
 //! that are free. Each window is tried at the temperatures that it needs and then leaves its place.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::{ControlFlow, Deref, DerefMut};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::batch::{Batches, LONGEST_UNHEARD};
-use super::recordings::{Lone, Recordings};
+use super::recordings::{Held, Lone, Recordings};
 use super::{Transcriber, Transcription, Window, fallback};
 use crate::decoding::places::{self, Asker, Wanted};
 use crate::decoding::{DecodingResult, DecodingTask};
@@ -18,32 +18,6 @@ use crate::observer::{Event, Observer};
 /// to wait for a window costs more than encoding few at once. Up to twice as many are ready.
 pub fn encoded_beside(most: usize) -> usize {
     (most / 4).min(8)
-}
-
-/// A recording of [`Recordings`], or one that somebody else goes on with.
-enum Held<'r> {
-    Own(Box<Transcription>),
-    Lent(&'r mut Transcription),
-}
-
-impl Deref for Held<'_> {
-    type Target = Transcription;
-
-    fn deref(&self) -> &Transcription {
-        match self {
-            Self::Own(run) => run,
-            Self::Lent(run) => run,
-        }
-    }
-}
-
-impl DerefMut for Held<'_> {
-    fn deref_mut(&mut self) -> &mut Transcription {
-        match self {
-            Self::Own(run) => run,
-            Self::Lent(run) => run,
-        }
-    }
 }
 
 /// A window on its way.
@@ -208,8 +182,14 @@ impl<'a, 'r> Together<'a, 'r> {
         run.sound.window(keep, window)
     }
 
+    /// How many windows are encoded at once while others are decoded, if any are.
+    fn beside(&self) -> Option<usize> {
+        let n = encoded_beside(self.most);
+        (n > 0 && self.transcriber.model().encodes_beside()).then_some(n)
+    }
+
     /// Encodes the next windows, `n` at most; false if there are none.
-    fn encode(&mut self, n: usize, beside: bool) -> Result<bool> {
+    fn encode(&mut self, n: usize) -> Result<bool> {
         let (mut mels, mut ids) = (Vec::new(), Vec::new());
         while ids.len() < n {
             let Some((number, window)) = self.claim() else { break };
@@ -228,8 +208,10 @@ impl<'a, 'r> Together<'a, 'r> {
             return Ok(false);
         }
         let n = ids.len();
-        let transcriber = self.transcriber;
-        let xa = if beside { transcriber.encode_beside(mels, n)? } else { transcriber.encode(mels, n)? };
+        let xa = match self.beside() {
+            Some(_) => self.transcriber.encode_beside(mels, n)?,
+            None => self.transcriber.encode(mels, n)?,
+        };
         self.ahead.extend(ids.into_iter().zip(xa.pieces().iter().cloned()));
         Ok(true)
     }
@@ -367,16 +349,11 @@ impl<'a> Asker<'a> for Together<'a, '_> {
         {
             all.extend(self.wanted(id, audio)?);
         }
-        let beside = match self.transcriber.model().encodes_beside() {
-            true => encoded_beside(self.most),
-            false => 0,
-        };
+        let beside = self.beside();
         while all.len() < n {
-            if self.ahead.is_empty() {
-                let at_once = if beside > 0 { beside } else { n - all.len() };
-                if !self.encode(at_once, beside > 0)? {
-                    break;
-                }
+            let at_once = beside.unwrap_or(n - all.len());
+            if self.ahead.is_empty() && !self.encode(at_once)? {
+                break;
             }
             while all.len() < n
                 && let Some((id, audio)) = self.ahead.pop_front()
@@ -385,8 +362,8 @@ impl<'a> Asker<'a> for Together<'a, '_> {
             }
         }
         // While these are decoded.
-        if beside > 0 && self.ahead.len() <= beside {
-            self.encode(beside, true)?;
+        if let Some(beside) = beside.filter(|&beside| self.ahead.len() <= beside) {
+            self.encode(beside)?;
         }
         Ok(all)
     }

@@ -47,7 +47,8 @@ impl Beside {
         })
     }
 
-    /// What begins now comes after all that was begun on the other stream: weights are there, and memory of pieces that were dropped is no longer read.
+    /// What begins now comes after all that was begun on the other stream: weights are there, and memory of pieces that were
+    /// dropped is no longer read.
     ///
     /// # Errors
     /// If the device fails.
