@@ -42,6 +42,12 @@ pub trait Model: Send + Sync {
     /// If the shapes do not fit or the device fails.
     fn encode(&self, mel: &Tensor) -> Result<AudioFeatures>;
 
+    /// Whether it computes with small integers instead of the numbers of its file. Then, unless told otherwise, the encoder hears of a
+    /// window no more than its sound ([`AudioContext::Auto`](crate::options::AudioContext)).
+    fn is_approximate(&self) -> bool {
+        false
+    }
+
     /// Whether windows can be encoded while others are decoded, in less time than one after the other.
     fn encodes_beside(&self) -> bool {
         false
@@ -145,7 +151,7 @@ impl AudioFeatures {
         let mut layers: Vec<_> = layers.into_iter().map(Vec::into_iter).collect();
         let piece = |i: usize| {
             let layers = layers.iter_mut().filter_map(Iterator::next).collect();
-            Ok(Arc::new(Piece { xa: xa.narrow(0, i, 1)?, layers }))
+            Ok(Arc::new(Piece::new(xa.narrow(0, i, 1)?, layers)))
         };
         Ok(Self { pieces: (0..xa.dim(0)?).map(piece).collect::<Result<_>>()? })
     }
@@ -252,6 +258,10 @@ impl Model for Whisper {
 
     fn alignment_heads(&self) -> &[Head] {
         &self.alignment_heads
+    }
+
+    fn is_approximate(&self) -> bool {
+        self.kept == Keep::Integers
     }
 
     fn encode(&self, mel: &Tensor) -> Result<AudioFeatures> {

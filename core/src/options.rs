@@ -23,6 +23,21 @@ pub enum Task {
     Translate,
 }
 
+/// How much of a window's 30 s the encoder hears. On a GPU it always hears all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AudioContext {
+    /// `Heard` where the network computes with small integers on a CPU, is of a size that this was measured with (`base` at most), and
+    /// timestamps are sampled; else `Full`.
+    #[default]
+    Auto,
+    /// 30 s, zeros behind the sound, as the reference has it.
+    Full,
+    /// The sound and a little more, in as much less time. The network was not trained so: other words are wrong, not more of
+    /// them.
+    Heard,
+}
+
 /// Text or token ids: a prompt or a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -138,6 +153,8 @@ pub struct TranscribeOptions {
     /// speech is left out by `vad`, its defaults if it is not given, and every window begins with `initial_prompt`. Not together
     /// with `condition_on_previous_text`, `clip_timestamps` or `hallucination_silence_threshold`.
     pub batch: Option<usize>,
+    /// How much of each window the encoder hears.
+    pub audio_ctx: AudioContext,
     /// How each window is decoded; its `temperature` and `prompt` are set anew for each.
     pub decode: DecodingOptions,
 }
@@ -163,6 +180,7 @@ impl Default for TranscribeOptions {
             seed: 0,
             vad: None,
             batch: None,
+            audio_ctx: AudioContext::default(),
             decode: DecodingOptions::default(),
         }
     }

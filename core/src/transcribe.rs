@@ -4,10 +4,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use candle_core::Tensor;
-
 use crate::audio::{N_FRAMES, Waveform};
-use crate::decoding::{self, DecodingResult, LanguageProbability};
+use crate::decoding::DecodingResult;
 use crate::error::Result;
 use crate::guards::LeftOut;
 use crate::mel::{LogMel, Mel};
@@ -22,6 +20,7 @@ use crate::vad::{self, Span, Timeline, Vad, VadOptions};
 pub mod anomalies;
 mod batch;
 mod checkpoint;
+pub(crate) mod encoding;
 pub mod fallback;
 mod guarded;
 mod recordings;
@@ -36,6 +35,7 @@ mod window;
 use batch::Batches;
 pub use checkpoint::Checkpoint;
 pub(crate) use checkpoint::bits;
+use encoding::First;
 pub use recordings::Recordings;
 use sound::Sound;
 use speech::Listener;
@@ -95,6 +95,7 @@ pub struct Transcription {
     /// Mel frames in the recording, silence included.
     whole_frames: usize,
     plan: Option<Plan>,
+    first: First,
 }
 
 impl Transcriber {
@@ -128,13 +129,6 @@ impl Transcriber {
         &self.log_mel
     }
 
-    fn detect(&self, sound: &mut Sound) -> Result<Vec<LanguageProbability>> {
-        // As the reference: with the silence after a short recording, not with zeros.
-        let xa = self.encode(sound.window(0, Window { seek: 0, segment_size: N_FRAMES })?, 1)?;
-        let mut probabilities = decoding::detect_language(self.model(), &self.tokenizer, &xa)?;
-        Ok(probabilities.swap_remove(0))
-    }
-
     pub(crate) fn mel(&self, audio: &Waveform) -> Result<Mel> {
         self.log_mel.compute(audio)
     }
@@ -142,21 +136,6 @@ impl Transcriber {
     /// Where somebody speaks, heard by the network given or the bundled one.
     pub(crate) fn speech(&self, audio: &Waveform, options: &VadOptions) -> Result<Vec<Span>> {
         vad::speech(self.vad()?, audio, options)
-    }
-
-    /// windows: (n, n_mels, N_FRAMES)
-    pub(crate) fn encode(&self, windows: Vec<f32>, n: usize) -> Result<AudioFeatures> {
-        self.model.encode(&self.mels(windows, n)?)
-    }
-
-    /// Encodes `n` windows while others are decoded, if the network can.
-    fn encode_beside(&self, windows: Vec<f32>, n: usize) -> Result<AudioFeatures> {
-        self.model.encode_beside(&self.mels(windows, n)?)
-    }
-
-    fn mels(&self, windows: Vec<f32>, n: usize) -> Result<Tensor> {
-        let shape = (n, self.log_mel.n_mels(), N_FRAMES);
-        Ok(Tensor::from_vec(windows, shape, &candle_core::Device::Cpu)?)
     }
 
     /// Transcribes all of `audio`; if the observer stops it, what is done so far.
@@ -195,10 +174,13 @@ impl Transcriber {
             return self.batched(run, Some(n), observer);
         }
         let Some(window) = run.window()? else { return Ok(ControlFlow::Break(())) };
-        let xa = self.encode(run.sound.window(window.seek, window)?, 1)?;
+        let xa = match run.first.take() {
+            Some((of, xa)) if of == window => xa,
+            _ => self.hear(&run.options, window, run.sound.window(window.seek, window)?)?,
+        };
         run.options.decode.prompt = run.prompt(self.model.dims().n_text_ctx);
-        let decoded = self.ladder(run, window, &xa, observer)?;
-        let Some(decoded) = decoded else { return Ok(ControlFlow::Break(())) };
+        let decoded = self.decoded(run, window, xa, observer)?;
+        let Some((xa, decoded)) = decoded else { return Ok(ControlFlow::Break(())) };
         let heard = self.guarded(run, window, xa, decoded, observer)?;
         let Some(heard) = heard else { return Ok(ControlFlow::Break(())) };
         if heard.is_silence {

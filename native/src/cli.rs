@@ -10,12 +10,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use candle_whisper_core::Task;
+use candle_whisper_core::options::AudioContext;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use model::ModelArgs;
 use subtitles::SubtitleArgs;
 use vad::VadArgs;
-use values::{APPEND, BOOL, PREPEND, boolean};
+use values::{APPEND, BOOL, PREPEND, audio_context, boolean};
 pub use values::{Batch, Formats, Maybe, Verbosity};
 pub(crate) use values::{formats, task};
 
@@ -144,6 +145,10 @@ pub struct Args {
         help_heading = "Speech"
     )]
     pub batch: Maybe<Batch>,
+    /// How much of a window's 30 s the encoder hears on a CPU: all, as the reference (full), or no more than has sound and two seconds,
+    /// at least ten, in as much less time (heard); auto is heard with --dtype quantised and a model up to base
+    #[arg(long = "audio_ctx", default_value = "auto", value_name = "auto|full|heard", value_parser = audio_context(), ignore_case = true, hide_possible_values = true, help_heading = "Speech")]
+    pub audio_ctx: AudioContext,
     /// start,end,start,end,… in seconds of the stretches to transcribe; the last end may be left out
     #[arg(
         long = "clip_timestamps",

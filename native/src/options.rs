@@ -58,6 +58,7 @@ pub fn transcribe_options(args: &Args) -> Result<TranscribeOptions, BadUsage> {
         seed: args.seed,
         vad: vad(args)?,
         batch: args.batch.0.map(Batch::at_least),
+        audio_ctx: args.audio_ctx,
         decode: decoding_options(args)?,
     };
     check_batch(&options)?;

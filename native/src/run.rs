@@ -4,6 +4,7 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use anyhow::Context;
+use candle_whisper_core::options::AudioContext;
 use candle_whisper_core::writers::format_timestamp;
 use candle_whisper_core::{Error, Observer, Recording, TranscribeOptions, Transcript};
 
@@ -132,6 +133,9 @@ fn readable(job: &Job) -> anyhow::Result<(Vec<&Input>, bool)> {
 fn options(job: &Job, engine: &impl Engine) -> TranscribeOptions {
     let (options, warnings) = for_model(job.options.clone(), engine.is_multilingual());
     warnings.iter().for_each(messages::warning);
+    if options.audio_ctx == AudioContext::Heard && engine.is_on_gpu() {
+        messages::warning("`--audio_ctx heard` has no effect on a GPU: it hears whole windows");
+    }
     options
 }
 

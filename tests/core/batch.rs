@@ -60,3 +60,19 @@ fn a_segment_without_an_end_is_kept_where_there_was_room_for_one() {
     assert_eq!((texts(&segments), n_windows), (vec![" Hello", " world"], 2));
     assert!(segments[1].end < segments[1].start + 1.0);
 }
+
+#[test]
+fn a_window_of_a_batch_is_heard_in_full_where_its_sound_alone_does_not_do() {
+    let twice = [T0, HELLO, WORLD, HELLO, T0 + 100, T0 + 100, HELLO, WORLD, HELLO, T0 + 500];
+    let scripted = Scripted::approximate(&[&[sure(&twice)], &[sure(&[T0, WORLD, T0 + 500])]]);
+    let jfk = std::fs::read(tests().join("data/jfk.flac")).unwrap();
+    let audio = media::decode(Cursor::new(jfk), None).unwrap();
+    let options = TranscribeOptions {
+        batch: Some(2),
+        condition_on_previous_text: false,
+        guards: false,
+        ..TranscribeOptions::default()
+    };
+    let transcript = scripted.transcriber().run(&audio, options, &mut Silent).unwrap();
+    assert_eq!((transcript.text.as_str(), scripted.heard()), (" world", vec![1344, 3000]));
+}

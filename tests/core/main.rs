@@ -10,6 +10,7 @@ mod compression;
 mod crew;
 mod data;
 mod dims;
+mod encoding;
 mod filters;
 mod formats;
 mod guards;

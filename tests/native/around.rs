@@ -62,6 +62,10 @@ impl<T: Differs> Model for Around<T> {
         self.0.encode_beside(mel)
     }
 
+    fn is_approximate(&self) -> bool {
+        self.0.inner().is_approximate()
+    }
+
     fn new_cache(&self, n_batch: usize, capacity: usize) -> Result<KvCache> {
         self.0.inner().new_cache(n_batch, capacity)
     }

@@ -10,6 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_whisper::load::{ModelFiles, Numbers, Opened, load, open};
 use candle_whisper_core::TranscribeOptions;
 use candle_whisper_core::observer::Silent;
+use candle_whisper_core::options::AudioContext;
 use candle_whisper_core::weights::{Format, Matrices};
 use candle_whisper_core::{Waveform, media};
 
@@ -60,7 +61,8 @@ fn jfk() -> &'static Waveform {
 /// Tokens and text of a greedy run.
 fn heard(path: &Path, matrices: Matrices) -> (Vec<u32>, String) {
     let whisper = load(path, &Device::Cpu, Numbers { dtype: None, matrices }).unwrap();
-    let options = TranscribeOptions { temperatures: vec![0.0], ..Default::default() };
+    let audio_ctx = AudioContext::Full; // as the reference hears it
+    let options = TranscribeOptions { temperatures: vec![0.0], audio_ctx, ..Default::default() };
     let transcript = whisper.run(jfk(), options, &mut Silent).unwrap();
     (transcript.segments.into_iter().flat_map(|segment| segment.tokens).collect(), transcript.text)
 }

@@ -10,6 +10,7 @@ mod cli;
 mod data;
 mod flags;
 mod formats;
+mod heard;
 mod hub;
 mod input;
 mod kept;

@@ -25,7 +25,17 @@ fn measured(model: &Path, typed: &[&str]) -> u64 {
     let mut child = Command::new(env!("CARGO_BIN_EXE_candle-whisper"))
         .arg("--model")
         .arg(model)
-        .args(["--device", "cpu", "--temperature_increment_on_fallback", "None", "--threads", "2"])
+        // The estimate is of whole windows.
+        .args([
+            "--device",
+            "cpu",
+            "--temperature_increment_on_fallback",
+            "None",
+            "--threads",
+            "2",
+            "--audio_ctx",
+            "full",
+        ])
         .args(typed)
         .arg(data::tests().join("data/jfk.flac"))
         .stdin(Stdio::null())
@@ -57,7 +67,9 @@ fn near(name: &str, model: &Path, usage: Usage, typed: &[&str]) {
     let measured = measured(model, typed);
     let off = estimated as f64 / measured as f64 - 1.0;
     println!("{name}: estimated {}, measured {}, {:+.1} %", Bytes(estimated), Bytes(measured), 100.0 * off);
-    assert!(off.abs() < 0.1, "{name}: estimated {estimated}, measured {measured}");
+    // Eleven seconds touch a tenth of the room for text that each beam has.
+    let most = if usage.n_group > 1 { 0.13 } else { 0.1 };
+    assert!((-0.1..most).contains(&off), "{name}: estimated {estimated}, measured {measured}");
 }
 
 #[cfg(target_os = "linux")]

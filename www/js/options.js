@@ -9,6 +9,7 @@ export const ADVANCED = [
   { name: "vad", label: "Skip silence (voice activity detection)", help: "Listens for speech first and writes only that; times stay. For long pauses, music or noise.", kind: "check", value: false, wide: true },
   { name: "batch", label: "Several windows at once", help: "Cut where speech pauses, each without the text before it; where a recording has no more, those of the next one. Quicker with the larger models; takes memory. Not together with “Only these parts” or “Skip made-up text”.", kind: "number", hint: "one after the other", limits: { min: 1, max: 256, step: 1 }, wide: true },
   { name: "guards", label: "Doubt what looks made up", help: "Passages that repeat themselves are read again in other ways, and words where nobody speaks are left out. Off: as openai/whisper does it.", kind: "check", value: true, wide: true },
+  { name: "audio_ctx", label: "Hear no more than there is", help: "Of a short recording the model hears what has sound, not the silence that fills half a minute, and all of it where that does not do. Off: as openai/whisper does it, in up to twice the time.", kind: "check", value: true, wide: true },
   { name: "snap_to_speech", label: "Fit words to the speech", help: "Words, and so subtitles, begin and end with speech that is heard, and do not reach into a pause. Needs times of words.", kind: "check", value: false, wide: true },
   { name: "beam_size", label: "Beams", help: "Ways followed at once. More is a little better, and slower.", kind: "number", hint: "1, the quickest", limits: { min: 1, max: 16, step: 1 } },
   { name: "patience", label: "Patience", help: "How long beams go on.", kind: "number", hint: "1", limits: { min: 0.1, max: 4, step: 0.1 } },
@@ -39,7 +40,7 @@ function temperatures(first, step) {
  * @returns {Record<string, any>}
  */
 export function transcribeOptions(chosen, info) {
-  const { temperature, temperature_increment_on_fallback: step, clip_timestamps: clips, ...rest } = chosen.advanced;
+  const { temperature, temperature_increment_on_fallback: step, clip_timestamps: clips, audio_ctx: brief, ...rest } = chosen.advanced;
   /** @type {Record<string, any>} */
   const options = { word_timestamps: chosen.word_timestamps, ...rest };
   if (info.multilingual) {
@@ -47,6 +48,7 @@ export function transcribeOptions(chosen, info) {
     if (chosen.language) options.language = chosen.language;
   }
   if (temperature !== undefined || step !== undefined) options.temperature = temperatures(temperature ?? 0, step ?? 0.2);
+  if (brief === false) options.audio_ctx = "full";
   if (clips) options.clip_timestamps = clips.split(",").map(Number).filter(Number.isFinite);
   if (!options.word_timestamps) {
     delete options.hallucination_silence_threshold;

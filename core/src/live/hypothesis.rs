@@ -11,17 +11,13 @@ use crate::observer::{FallbackReason, Observer};
 use crate::options::{TextOrTokens, TranscribeOptions};
 use crate::timing::{self, WordOptions, WordTiming};
 use crate::transcribe::Transcriber;
+use crate::transcribe::encoding::context;
 use crate::transcribe::fallback::{self, Verdict};
 use crate::transcript::Word;
 
-/// Mel frames after a window that the encoder hears: cut off at its end, the network makes words up.
-const AFTER: usize = 200;
-/// Of those, how many are silence; the others are zeros, as they are after the end of a recording.
+/// Of the mel frames after a window that the encoder hears, how many are silence; the others are zeros, as they are after the end
+/// of a recording.
 const SILENCE: usize = 50;
-/// Fewest mel frames that the encoder hears: of less the network was never shown any.
-const FEWEST_FRAMES: usize = 1000;
-/// The encoder hears a multiple of so many frames.
-const FRAMES_STEP: usize = 64;
 /// Tokens of text per second of speech, more than any language has, and those that shorter speech gets.
 const TOKENS_PER_SECOND: f64 = 25.0;
 const FEWEST_TOKENS: usize = 16;
@@ -57,11 +53,6 @@ pub(super) struct Hypothesis {
     /// Whether it can't be believed: a loop, or silence.
     pub(super) failed: bool,
     pub(super) result: DecodingResult,
-}
-
-/// Mel frames that the encoder hears of so many with sound.
-fn context(content_frames: usize) -> usize {
-    (content_frames + AFTER).max(FEWEST_FRAMES).next_multiple_of(FRAMES_STEP).min(N_FRAMES)
 }
 
 /// Encodes a window with silence after it, no more of it than it takes.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 
 use super::batch::Batches;
+use super::encoding::First;
 use super::run::prompt_room;
 use super::sound::Sound;
 use super::speech::Listener;
@@ -15,7 +16,7 @@ use crate::decoding::{self, LanguageProbability};
 use crate::error::{Error, Result};
 use crate::mel::{Extent, MelStream};
 use crate::observer::{Event, Observer};
-use crate::options::{AUTO_EACH, TranscribeOptions};
+use crate::options::{AUTO_EACH, AudioContext, TranscribeOptions};
 use crate::recording::{self, Blocks, Open, Recording};
 use crate::timing;
 use crate::transcript::Transcript;
@@ -67,14 +68,15 @@ impl Transcriber {
         let mut sound = Sound::Whole(self.log_mel.compute(heard)?, heard.clone());
         // Where nobody speaks, silence has a language too.
         let silent = spoken.as_ref().is_some_and(|(speech, _)| speech.samples().is_empty());
+        let mut first = None;
         let language = self.language(&options, observer, || match silent {
             true => self.detect_language(audio),
-            false => self.detect(&mut sound),
+            false => self.detect_first(&options, &mut sound, &mut first),
         })?;
         let whole_frames = audio.samples().len() / HOP_LENGTH;
         let timeline = spoken.map(|(_, timeline)| timeline);
         let run = self.begin(options, (language, each), sound, timeline, whole_frames)?;
-        Ok(Transcription { snap_to, ..run })
+        Ok(Transcription { snap_to, first, ..run })
     }
 
     /// As [`Transcriber::start`], of a recording of any length, of which only what the next windows hear is in memory. One that
@@ -107,6 +109,7 @@ impl Transcriber {
         };
         let Plan { spoken, snap_to, extent, language } = plan;
         let mut sound = self.stream(left(&open, spoken.as_ref()), extent);
+        let mut first = None;
         let language = match language {
             Some(language) => language,
             None => {
@@ -119,7 +122,10 @@ impl Transcriber {
                     }
                     _ => None,
                 };
-                self.language(&options, observer, || self.detect(whole.as_mut().unwrap_or(&mut sound)))?
+                self.language(&options, observer, || match &mut whole {
+                    Some(whole) => self.detect_first(&options, whole, &mut None),
+                    None => self.detect_first(&options, &mut sound, &mut first),
+                })?
             }
         };
         let n_samples = spoken.as_ref().map_or(extent.n_samples, |heard| heard.n_samples);
@@ -127,7 +133,7 @@ impl Transcriber {
         let spans = snap_to.as_ref().map(|heard| heard.spans.clone());
         let plan = Plan { spoken, snap_to, extent, language: Some(language.clone()) };
         let run = self.begin(options, (language, each), sound, timeline, n_samples / HOP_LENGTH)?;
-        Ok(Some(Transcription { plan: Some(plan), snap_to: spans, ..run }))
+        Ok(Some(Transcription { plan: Some(plan), snap_to: spans, first, ..run }))
     }
 
     /// What has to be known of a recording before [`Transcriber::start_recording`], but for its language: found without the
@@ -158,7 +164,9 @@ impl Transcriber {
     /// # Errors
     /// If the network knows only English, or the device fails.
     pub fn detect_language(&self, audio: &Waveform) -> Result<Vec<LanguageProbability>> {
-        self.detect(&mut Sound::Whole(self.log_mel.compute(audio)?, audio.clone()))
+        let mut sound = Sound::Whole(self.log_mel.compute(audio)?, audio.clone());
+        let options = TranscribeOptions { audio_ctx: AudioContext::Full, ..TranscribeOptions::default() };
+        Ok(self.detect(&options, &mut sound)?.0)
     }
 
     /// As [`Transcriber::run`], of a recording of any length: see [`Transcriber::start_recording`].
@@ -195,8 +203,10 @@ impl Transcriber {
         }
         let stream = MelStream::running(Arc::clone(&self.log_mel), blocks);
         let mut sound = Sound::Stream(Arc::new(Mutex::new(stream)));
-        let language = self.language(&options, observer, || self.detect(&mut sound))?;
-        self.begin(options, (language, each), sound, None, 0)
+        let mut first = None;
+        let language =
+            self.language(&options, observer, || self.detect_first(&options, &mut sound, &mut first))?;
+        Ok(Transcription { first, ..self.begin(options, (language, each), sound, None, 0)? })
     }
 
     fn check(&self, options: &TranscribeOptions) -> Result<()> {
@@ -240,6 +250,19 @@ impl Transcriber {
 
     fn stream(&self, open: Open, extent: Extent) -> Sound {
         Sound::Stream(Arc::new(Mutex::new(self.mel_stream(open, extent))))
+    }
+
+    /// As [`Self::detect`]; features that the first window can have are put into `first`.
+    fn detect_first(
+        &self,
+        options: &TranscribeOptions,
+        sound: &mut Sound,
+        first: &mut First,
+    ) -> Result<Vec<LanguageProbability>> {
+        let (probabilities, features) = self.detect(options, sound)?;
+        // Many windows wait for a batch; of what is encoded for it the memory is known.
+        *first = features.filter(|_| options.batch.is_none());
+        Ok(probabilities)
     }
 
     fn must_detect(&self, options: &TranscribeOptions) -> bool {
@@ -316,6 +339,7 @@ impl Transcriber {
             language,
             sound,
             plan: None,
+            first: None,
         })
     }
 }

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+mod ahead;
+
 use super::batch::{Batches, LONGEST_UNHEARD};
 use super::recordings::{Held, Lone, Recordings};
 use super::{Transcriber, Transcription, Window, fallback};
@@ -24,6 +26,8 @@ pub fn encoded_beside(most: usize) -> usize {
 struct Job {
     number: usize,
     window: Window,
+    /// Whether the encoder heard no more than its sound.
+    is_brief: bool,
     /// Its decodings so far, one for each temperature.
     tried: Vec<DecodingResult>,
 }
@@ -173,47 +177,6 @@ impl<'a, 'r> Together<'a, 'r> {
             self.begin(Held::Own(Box::new(run)));
         }
         None
-    }
-
-    /// The mel of a window; samples from the first window on that is not done stay for the others.
-    fn mel(&self, number: usize, window: Window) -> Result<Vec<f32>> {
-        let Some(run) = self.open.get(&number) else { return Ok(Vec::new()) };
-        let keep = run.batches.as_ref().and_then(Batches::first).map_or(window.seek, |first| first.seek);
-        run.sound.window(keep, window)
-    }
-
-    /// How many windows are encoded at once while others are decoded, if any are.
-    fn beside(&self) -> Option<usize> {
-        let n = encoded_beside(self.most);
-        (n > 0 && self.transcriber.model().encodes_beside()).then_some(n)
-    }
-
-    /// Encodes the next windows, `n` at most; false if there are none.
-    fn encode(&mut self, n: usize) -> Result<bool> {
-        let (mut mels, mut ids) = (Vec::new(), Vec::new());
-        while ids.len() < n {
-            let Some((number, window)) = self.claim() else { break };
-            match self.mel(number, window) {
-                Ok(mel) => mels.extend(mel),
-                Err(error) => {
-                    self.failed(number, error)?;
-                    continue;
-                }
-            }
-            self.jobs.insert(self.n_jobs, Job { number, window, tried: Vec::new() });
-            ids.push(self.n_jobs);
-            self.n_jobs += 1;
-        }
-        if ids.is_empty() {
-            return Ok(false);
-        }
-        let n = ids.len();
-        let xa = match self.beside() {
-            Some(_) => self.transcriber.encode_beside(mels, n)?,
-            None => self.transcriber.encode(mels, n)?,
-        };
-        self.ahead.extend(ids.into_iter().zip(xa.pieces().iter().cloned()));
-        Ok(true)
     }
 
     /// A job's next decoding; `None` if its recording was given up meanwhile.
@@ -379,6 +342,10 @@ impl<'a> Asker<'a> for Together<'a, '_> {
         let Some(mut job) = self.jobs.remove(&id) else { return Ok(self.flow()) };
         let number = job.number;
         let Some(mut run) = self.open.remove(&number) else { return Ok(self.flow()) };
+        if self.is_doubted(&run, &mut job, &result) {
+            self.open.insert(number, run);
+            return self.hear_all(id, job).map(|()| self.flow());
+        }
         let taken = self.take(&mut run, &mut job, &audio, result);
         self.open.insert(number, run);
         match taken {

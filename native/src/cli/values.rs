@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::str::FromStr;
 
 use candle_whisper_core::Task;
+use candle_whisper_core::options::AudioContext;
 use candle_whisper_core::writers::OutputFormat;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -90,6 +91,16 @@ pub(crate) fn formats() -> impl TypedValueParser<Value = Formats> {
 
 pub(super) fn boolean() -> impl TypedValueParser<Value = bool> {
     PossibleValuesParser::new(["True", "False"]).map(|word| word.eq_ignore_ascii_case("true"))
+}
+
+pub(super) fn audio_context() -> impl TypedValueParser<Value = AudioContext> {
+    PossibleValuesParser::new(["auto", "full", "heard"]).map(|word| {
+        match word.to_ascii_lowercase().as_str() {
+            "full" => AudioContext::Full,
+            "heard" => AudioContext::Heard,
+            _ => AudioContext::Auto,
+        }
+    })
 }
 
 pub(crate) fn task() -> impl TypedValueParser<Value = Task> {

@@ -57,6 +57,8 @@ fn a_model_of_the_hub_transcribes() {
         "cpu",
         "--beam_size",
         "None",
+        "--audio_ctx",
+        "full",
         jfk.to_str().unwrap(),
     ];
     let (code, stdout, stderr) = run(&hub, home.path(), &typed);
