@@ -82,7 +82,7 @@ fn floats_hear_a_window_once_where_its_language_is_heard_in_just_it() {
 
 #[test]
 fn windows_of_a_batch_are_heard_as_far_as_they_have_sound() {
-    let (model, long) = (noting("../native/models/tiny.en", Matrices::Blocks), clip("long-72s.flac"));
+    let (model, long) = (noting("../native/models/tiny.en", Matrices::Blocks), clip("jfk.flac"));
     let batch = |audio_ctx| TranscribeOptions {
         batch: Some(3),
         condition_on_previous_text: false,
@@ -92,7 +92,7 @@ fn windows_of_a_batch_are_heard_as_far_as_they_have_sound() {
     let (brief, frames) = run(&model, &long, batch(AudioContext::Auto));
     let (full, all) = run(&model, &long, batch(AudioContext::Full));
     assert!(all.iter().all(|&n| n == 3000), "{all:?}");
-    assert!(frames.iter().any(|&n| n < 3000), "{frames:?}");
+    assert!(frames.iter().all(|&n| n < 2000), "{frames:?}");
     let words = |text: &str| text.split_whitespace().count();
     assert!(words(&brief).abs_diff(words(&full)) <= words(&full) / 10, "{brief}\n{full}");
 }

@@ -18,6 +18,8 @@ const AFTER: usize = 200;
 const FEWEST: usize = 1000;
 /// It is a multiple of so many.
 const STEP: usize = 64;
+/// With more than this, what is saved does not pay for the windows that are heard again in full.
+const MOST: usize = N_FRAMES * 2 / 3;
 /// States of `base`, up to which hearing less was measured.
 const MOST_STATES: usize = 512;
 /// Positions, of 20 ms, that a timestamp may lie behind the sound.
@@ -56,7 +58,7 @@ impl Transcriber {
                     && !options.decode.without_timestamps
             }
         };
-        heard && model.device().is_cpu() && context(window.segment_size) < N_FRAMES
+        heard && model.device().is_cpu() && context(window.segment_size) <= MOST
     }
 
     /// windows: (n, n_mels, N_FRAMES)
