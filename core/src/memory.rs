@@ -235,10 +235,11 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
     let n_ctx = if usage.prompted { d.n_text_ctx } else { half + 4.0 };
     // Keys and values of one row.
     let cache = |n_tokens: f64| 2.0 * d.n_text_layer * n_tokens * d.n_state * size;
+    // A window of dense speech has some 130 tokens of text. Room for more is touched on a GPU alone, where it is filled with zeros.
+    let n_text = (0.6 * half).floor();
+    let n_touched = if gpu { n_ctx } else { n_ctx - half + n_text };
     // The network's, in f32, and the host's copy.
     let per_logit = if gpu { size + 4.0 } else { 2.0 * 4.0 };
-    // A window of dense speech has some 130 tokens of text.
-    let n_text = 0.6 * half;
     let head = n_text * d.n_audio_ctx * 4.0;
     // Every head's scores stay until all are there; then logits, and after them one head three times.
     let words = usage.n_alignment_heads as f64 * head + (LOGIT_ROWS as f64 * d.n_vocab * 8.0).max(3.0 * head);
@@ -254,7 +255,7 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
         beside: if beside > 0.0 { encoder } else { 0.0 } as u64,
         // The encoder's output, and keys and values for each layer.
         features: features as u64,
-        cache: (rows * cache(n_ctx)) as u64,
+        cache: (rows * cache(n_touched)) as u64,
         // The prompt runs at once, for each window and not for its candidates, through the widest layer.
         decoder: (rows * d.n_vocab * per_logit + 8.0 * n_audio * (n_ctx - half) * d.n_state * size) as u64,
         words: match usage.n_alignment_heads {

@@ -33,8 +33,8 @@ pub enum AudioContext {
     Auto,
     /// 30 s, zeros behind the sound, as the reference has it.
     Full,
-    /// The sound and a little more, in as much less time. The network was not trained so: other words are wrong, not more of
-    /// them.
+    /// Of windows with up to 18 s of sound that and two seconds more, ten at least, in as much less time; of others all. The network was not
+    /// trained so: what it writes of less is believed only if nothing speaks against it, else all of the window is heard.
     Heard,
 }
 

@@ -145,8 +145,8 @@ pub struct Args {
         help_heading = "Speech"
     )]
     pub batch: Maybe<Batch>,
-    /// How much of a window's 30 s the encoder hears on a CPU: all, as the reference (full), or no more than has sound and two seconds,
-    /// at least ten, in as much less time (heard); auto is heard with --dtype quantised and a model up to base
+    /// How much of a window's 30 s the encoder hears on a CPU: all, as the reference (full), or, with up to 18 s of sound, that and two
+    /// seconds, at least ten, in as much less time (heard); auto is heard with --dtype quantised, a model up to base and timestamps
     #[arg(long = "audio_ctx", default_value = "auto", value_name = "auto|full|heard", value_parser = audio_context(), ignore_case = true, hide_possible_values = true, help_heading = "Speech")]
     pub audio_ctx: AudioContext,
     /// start,end,start,end,… in seconds of the stretches to transcribe; the last end may be left out

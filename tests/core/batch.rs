@@ -1,23 +1,21 @@
 //! Windows of a batch know nothing of each other: what one leaves out nobody says.
 
-use std::io::Cursor;
-
-use candle_whisper_core::media;
 use candle_whisper_core::observer::Silent;
 use candle_whisper_core::options::TranscribeOptions;
 use candle_whisper_core::transcript::{Segment, Transcript};
+use candle_whisper_core::{Waveform, media};
 
 use crate::data::tests;
-use crate::scripted::{HELLO, Scripted, T0, WORLD, sure};
+use crate::scripted::{EOT, HELLO, Scripted, T0, WORLD, sure};
 
-const EOT: u32 = 50256;
+fn jfk() -> Waveform {
+    media::decode(std::fs::File::open(tests().join("data/jfk.flac")).unwrap(), None).unwrap()
+}
 
 /// What becomes of 11 s of speech when the network says this, and how many windows were heard.
 fn transcribed(windows: &[&[u32]], sample_len: Option<usize>) -> (Vec<Segment>, usize) {
     let windows: Vec<_> = windows.iter().map(|tokens| [sure(tokens)]).collect();
     let scripted = Scripted::new(&windows.iter().map(|window| &window[..]).collect::<Vec<_>>());
-    let jfk = std::fs::read(tests().join("data/jfk.flac")).unwrap();
-    let audio = media::decode(Cursor::new(jfk), None).unwrap();
     let mut options = TranscribeOptions {
         batch: Some(2),
         condition_on_previous_text: false,
@@ -26,7 +24,7 @@ fn transcribed(windows: &[&[u32]], sample_len: Option<usize>) -> (Vec<Segment>, 
         ..TranscribeOptions::default()
     };
     options.decode.sample_len = sample_len;
-    let Transcript { segments, .. } = scripted.transcriber().run(&audio, options, &mut Silent).unwrap();
+    let Transcript { segments, .. } = scripted.transcriber().run(&jfk(), options, &mut Silent).unwrap();
     (segments, scripted.prompts().len())
 }
 
@@ -65,14 +63,12 @@ fn a_segment_without_an_end_is_kept_where_there_was_room_for_one() {
 fn a_window_of_a_batch_is_heard_in_full_where_its_sound_alone_does_not_do() {
     let twice = [T0, HELLO, WORLD, HELLO, T0 + 100, T0 + 100, HELLO, WORLD, HELLO, T0 + 500];
     let scripted = Scripted::approximate(&[&[sure(&twice)], &[sure(&[T0, WORLD, T0 + 500])]]);
-    let jfk = std::fs::read(tests().join("data/jfk.flac")).unwrap();
-    let audio = media::decode(Cursor::new(jfk), None).unwrap();
     let options = TranscribeOptions {
         batch: Some(2),
         condition_on_previous_text: false,
         guards: false,
         ..TranscribeOptions::default()
     };
-    let transcript = scripted.transcriber().run(&audio, options, &mut Silent).unwrap();
+    let transcript = scripted.transcriber().run(&jfk(), options, &mut Silent).unwrap();
     assert_eq!((transcript.text.as_str(), scripted.heard()), (" world", vec![1344, 3000]));
 }

@@ -33,4 +33,5 @@ mod tokenizer;
 mod v3;
 mod vad;
 mod vocabulary;
+mod windows;
 mod writers;

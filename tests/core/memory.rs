@@ -51,9 +51,14 @@ fn matrices_kept_in_another_type_take_what_that_takes() {
 #[test]
 fn the_cache_is_two_numbers_for_each_layer_row_position_and_state() {
     let base = shape("base");
-    let cache = |n_group, prompted| estimate(&base, &Usage { n_group, prompted, ..Usage::default() }).cache;
-    assert_eq!(cache(5, true), 2 * 6 * 5 * 448 * 512 * 4);
-    assert_eq!(cache(1, false), 2 * 6 * (224 + 4) * 512 * 4);
+    let cache = |processor, n_group, prompted| {
+        estimate(&base, &Usage { processor, n_group, prompted, ..Usage::default() }).cache
+    };
+    assert_eq!(cache(Processor::Gpu, 5, true), 2 * 6 * 5 * 448 * 512 * 4);
+    assert_eq!(cache(Processor::Gpu, 1, false), 2 * 6 * (224 + 4) * 512 * 4);
+    // On a CPU what is touched by a text of 134 tokens counts.
+    assert_eq!(cache(Processor::Cpu, 5, true), 2 * 6 * 5 * (224 + 134) * 512 * 4);
+    assert_eq!(cache(Processor::Cpu, 1, false), 2 * 6 * (4 + 134) * 512 * 4);
 }
 
 #[test]

@@ -13,14 +13,10 @@ use candle_whisper_core::options::{DecodingOptions, TranscribeOptions};
 use candle_whisper_core::tokenizer::Tokenizer;
 use candle_whisper_core::transcribe::Recordings;
 use candle_whisper_core::transcript::{Segment, Transcript};
-use candle_whisper_core::{Result, Transcriber, Transcription, Waveform, media};
+use candle_whisper_core::{Result, Transcriber, Transcription, Waveform};
 
 use crate::around::{Around, Differs};
-use crate::data::{bundled, tests};
-
-fn clip(name: &str) -> Waveform {
-    media::decode(std::fs::File::open(tests().join("data").join(name)).unwrap(), None).unwrap()
-}
+use crate::data::{bundled, clip};
 
 /// Three times the sentence and 72 s of others, with silence before and between them: three windows.
 fn recording() -> Waveform {

@@ -4,10 +4,15 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use candle_whisper::load::{ModelFiles, Numbers, load_files};
-use candle_whisper_core::Transcriber;
+use candle_whisper_core::{Transcriber, Waveform, media};
 
 pub fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests")
+}
+
+/// A recording of `tests/data`.
+pub fn clip(name: &str) -> Waveform {
+    media::decode(std::fs::File::open(tests().join("data").join(name)).unwrap(), None).unwrap()
 }
 
 /// The model that comes with the program, in f32 on the CPU.

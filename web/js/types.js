@@ -13,8 +13,8 @@
  * @property {number | null} [no_speech_threshold]
  * @property {boolean} [condition_on_previous_text] true if not given, with `batch` false
  * @property {number | null} [batch] decode so many windows at once, cut where speech pauses; one after the other if not given
- * @property {"auto" | "full" | "heard"} [audio_ctx] how much of a window's 30 s the encoder hears: all, or what has sound and two seconds;
- *   "auto", if not given, is "heard" where the network computes with small integers and is no larger than `base`
+ * @property {"auto" | "full" | "heard"} [audio_ctx] how much of a window's 30 s the encoder hears: all, or of up to 18 s of sound that and two seconds;
+ *   "auto", if not given, is "heard" where the network computes with small integers, is no larger than `base`, and samples timestamps
  * @property {string | null} [initial_prompt]
  * @property {boolean} [carry_initial_prompt]
  * @property {string | null} [hotwords] words to expect, put before the prompt of every window

@@ -86,6 +86,19 @@ test("words_are_fitted_to_the_speech_where_they_have_times", async () => {
   assert.deepEqual((await calls("transcribe")).map(([, , options]) => options), [{ word_timestamps: true, snap_to_speech: true }, { word_timestamps: false }]);
 });
 
+test("all_of_half_a_minute_is_heard_where_no_more_than_there_is_was_turned_off", async () => {
+  await page.click(".advanced summary");
+  const box = page.getByLabel("Hear no more than there is");
+  assert.ok(await box.isChecked());
+  await box.uncheck();
+  await put(page, "talk.flac");
+  await reach(page, "talk", "done");
+  await box.check();
+  await put(page, "other.flac");
+  await reach(page, "other", "done");
+  assert.deepEqual((await calls("transcribe")).map(([, , options]) => options), [{ word_timestamps: true, audio_ctx: "full" }, { word_timestamps: true }]);
+});
+
 test("several_windows_at_once_are_asked_for_and_not_together_with_parts", async () => {
   await page.click(".advanced summary");
   await page.getByLabel("Several windows at once").fill("3");
