@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
 use crate::error::Result as WhisperResult;
 use crate::kernels::{self, IntegerHeads, Panels, Part, Products, Seen, on_device};
@@ -37,12 +37,9 @@ impl SelfAttention {
     /// If the device fails.
     pub fn forward(&self, x: &Tensor, residual: Tensor) -> Result<Tensor> {
         let (q, k, v) = self.project(x)?;
-        let y = if self.out.is_of_integers() && IntegerHeads::fit(q.dim(2)? / self.n_head) {
-            let heads = |i| IntegerHeads::new(&k.narrow(0, i, 1)?, &v.narrow(0, i, 1)?, self.n_head);
-            let heads = (0..q.dim(0)?).map(heads).collect::<Result<Vec<_>>>()?;
-            kernels::attention_to_integers(&q, &heads.iter().collect::<Vec<_>>())?
-        } else {
-            kernels::attention(&q, &k, &v, self.n_head, false)?
+        let y = match self.out.is_of_integers() {
+            true => kernels::rounded_attention(&q, &k, &v, self.n_head)?,
+            false => kernels::attention(&q, &k, &v, self.n_head, false)?,
         };
         self.out.forward_add(&y, residual)
     }
@@ -97,7 +94,8 @@ pub struct CrossKeyValue(Audio);
 
 #[derive(Debug, Clone)]
 enum Audio {
-    /// Number `index` of those that were encoded at once.
+    /// Number `index` of those that were encoded at once, heads side by side or, on a CPU, one behind the other: there each is read
+    /// by itself.
     Floats {
         k: Tensor,
         v: Tensor,
@@ -125,7 +123,7 @@ impl CrossKeyValue {
     /// If the device fails.
     pub fn k(&self) -> Result<Tensor> {
         match &self.0 {
-            Audio::Floats { k, index, .. } => k.narrow(0, *index, 1),
+            Audio::Floats { k, index, .. } => side_by_side(&k.narrow(0, *index, 1)?),
             Audio::Integers(heads) => heads.k(),
         }
     }
@@ -136,7 +134,7 @@ impl CrossKeyValue {
     /// If the device fails.
     pub fn v(&self) -> Result<Tensor> {
         match &self.0 {
-            Audio::Floats { v, index, .. } => v.narrow(0, *index, 1),
+            Audio::Floats { v, index, .. } => side_by_side(&v.narrow(0, *index, 1)?),
             Audio::Integers(heads) => heads.v(),
         }
     }
@@ -150,9 +148,17 @@ impl CrossKeyValue {
 
     fn seen(&self) -> Result<Seen<'_>> {
         match &self.0 {
-            Audio::Floats { k, v, index } => Ok(Seen { k, v, batch: *index, len: k.dim(1)? }),
+            Audio::Floats { k, v, index } => Ok(Seen { k, v, batch: *index, len: k.dim(D::Minus2)? }),
             Audio::Integers(_) => candle_core::bail!("keys as integers beside others as floats"),
         }
+    }
+}
+
+/// Of one piece of audio, as it is or (1, n_head, t, d). -> (1, t, n_state)
+fn side_by_side(x: &Tensor) -> Result<Tensor> {
+    match x.rank() {
+        4 => x.transpose(1, 2)?.flatten_from(2),
+        _ => Ok(x.clone()),
     }
 }
 
@@ -190,9 +196,18 @@ impl CrossAttention {
             }
             Keep::Integers => DType::F16,
         };
-        let part = |first: usize| kernels::cast(&both.narrow(2, first, n)?, dtype)?.contiguous();
+        let part = |first: usize| {
+            let part = kernels::cast(&both.narrow(2, first, n)?, dtype)?;
+            if both.device().is_cpu() && both.dtype() == DType::F32 {
+                let heads = part.reshape((both.dim(0)?, both.dim(1)?, self.n_head, n / self.n_head))?;
+                return heads.transpose(1, 2)?.contiguous();
+            }
+            part.contiguous()
+        };
         let (k, v) = (part(0)?, part(n)?);
-        (0..both.dim(0)?).map(|i| CrossKeyValue::new(k.clone(), v.clone(), i)).collect()
+        Ok((0..both.dim(0)?)
+            .map(|index| CrossKeyValue(Audio::Floats { k: k.clone(), v: v.clone(), index }))
+            .collect())
     }
 
     /// Rows are given piece by piece; those of one piece of audio share its keys and values as if they were more queries.

@@ -30,7 +30,9 @@ macro_rules! vectorised {
                     unsafe { $body($($arg),*) }
                 }
                 match $crate::kernels::level::level() {
-                    $crate::kernels::Level::Avx512 | $crate::kernels::Level::Vnni => {
+                    $crate::kernels::Level::Avx512
+                    | $crate::kernels::Level::Vnni
+                    | $crate::kernels::Level::Amx => {
                         // SAFETY: the processor has what the function needs.
                         return unsafe { widest($($arg),*) };
                     }
@@ -66,6 +68,7 @@ macro_rules! vectorised {
     };
 }
 
+mod amx;
 mod attention;
 mod blocks;
 mod convolution;
@@ -82,7 +85,7 @@ mod simd;
 mod store;
 mod tile;
 
-pub use attention::{IntegerHeads, attention, attention_to_integers};
+pub use attention::{IntegerHeads, attention, attention_on_tiles, attention_to_integers, rounded_attention};
 pub(crate) use attention::{Seen, attention_of};
 pub use convolution::Convolution;
 pub(crate) use dots::Dots;

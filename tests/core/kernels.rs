@@ -299,15 +299,15 @@ fn sums_of_exponentials_here() {
     assert!((kernels::log_sum_exp(&one) + 5.0).abs() < 1e-6);
 }
 
-struct Case {
-    b: usize,
-    t_q: usize,
-    t_k: usize,
-    n_head: usize,
-    d: usize,
+pub struct Case {
+    pub b: usize,
+    pub t_q: usize,
+    pub t_k: usize,
+    pub n_head: usize,
+    pub d: usize,
 }
 
-fn slow_attention(q: &[f32], k: &[f32], v: &[f32], c: &Case, causal: bool) -> Vec<f64> {
+pub fn slow_attention(q: &[f32], k: &[f32], v: &[f32], c: &Case, causal: bool) -> Vec<f64> {
     let n = c.n_head * c.d;
     let mut out = vec![0.0; c.b * c.t_q * n];
     for row in 0..c.b * c.t_q * c.n_head {

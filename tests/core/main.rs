@@ -1,6 +1,7 @@
 //! Tests of the core crate: one module per room, one binary.
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
+mod amx;
 mod anomalies;
 mod arriving;
 mod bad_audio;

@@ -196,5 +196,8 @@ fn the_environment_names_the_most_that_kernels_use() {
     }
     let (code, stdout, stderr) = with("avx1024", &[]);
     assert_eq!((code, stdout.as_str()), (2, ""));
-    assert!(stderr.contains("`avx1024` is none of plain, neon, dotprod, avx2, avx512, vnni"), "{stderr}");
+    assert!(
+        stderr.contains("`avx1024` is none of plain, neon, dotprod, avx2, avx512, vnni, amx"),
+        "{stderr}"
+    );
 }

@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Storage, 
 
 use half::f16;
 
+use super::amx;
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, Simd, WIDTH};
 use super::tile::{Rows, sums};
@@ -12,24 +13,29 @@ use super::{math, on_device, pool};
 
 mod few;
 mod integers;
+mod on_tiles;
 mod steps;
 
 use few::Element;
 pub use integers::{IntegerHeads, attention_to_integers};
+use on_tiles::Queries;
 use steps::{attention_by_steps, gathered};
 
 /// Queries per block.
 const QUERIES: usize = 48;
 /// Keys per block: with their values, and the scores of a tile, they stay in the second-level cache.
-const KEYS: usize = 256;
+pub(super) const KEYS: usize = 256;
 /// Up to this many queries, laying out the keys for tiles would cost more than it gains.
 const FEW: usize = 16;
 /// Multiplications below which threads are not worth their while.
 const LEAST: usize = 1 << 17;
+/// Parts that make up a number, and those that hold sixteen bits of it.
+const EXACT: usize = 3;
+const ROUNDED: usize = 2;
 
 /// What a batch of queries looks at: of number `batch` of keys and values the first `len`.
 ///
-/// k, v: (_, `len` or more, n_state), heads side by side
+/// k, v: (_, `len` or more, n_state), heads side by side; on a CPU also (_, n_head, `len` or more, d)
 #[derive(Clone, Copy)]
 pub(crate) struct Seen<'a> {
     pub k: &'a Tensor,
@@ -41,31 +47,35 @@ pub(crate) struct Seen<'a> {
 struct Attention<'a> {
     n_head: usize,
     causal: bool,
+    /// Parts that numbers are taken apart into, if many queries are multiplied on tiles.
+    on_tiles: Option<usize>,
     /// By each batch of queries.
     seen: &'a [Seen<'a>],
 }
 
-/// A tensor with heads side by side, wherever its rows start and however far apart they are.
+/// A tensor with heads side by side or one behind the other, wherever its rows start and however far apart they are.
 #[derive(Clone, Copy)]
 struct Heads<'a, E> {
     values: &'a [E],
-    /// (batch, row) strides
-    strides: (usize, usize),
+    /// (batch, row, head) strides
+    strides: (usize, usize, usize),
 }
 
 impl<'a, E: Element> Heads<'a, E> {
-    fn new(storage: &'a CpuStorage, layout: &Layout) -> Result<(Self, (usize, usize, usize))> {
-        let dims = layout.shape().dims3()?;
-        let &[batch, row, 1] = layout.stride() else {
-            bail!("attention: the last dimension is not contiguous: {layout:?}");
+    /// Of (n_batch, t, n_state) or (n_batch, n_head, t, d). -> that, and (n_batch, t, n_state)
+    fn new(storage: &'a CpuStorage, layout: &Layout, n_head: usize) -> Result<(Self, (usize, usize, usize))> {
+        let (strides, dims) = match (layout.stride(), layout.dims()) {
+            (&[batch, row, 1], &[b, t, n]) => ((batch, row, n / n_head), (b, t, n)),
+            (&[batch, head, row, 1], &[b, h, t, d]) if h == n_head => ((batch, row, head), (b, t, h * d)),
+            _ => bail!("attention: {layout:?} for {n_head} heads"),
         };
-        let values = &storage.as_slice::<E>()?[layout.start_offset()..];
-        Ok((Self { values, strides: (batch, row) }, dims))
+        Ok((Self { values: &storage.as_slice::<E>()?[layout.start_offset()..], strides }, dims))
     }
 
-    fn at(&self, batch: usize, row: usize, column: usize) -> Rows<'a, E> {
-        let values = &self.values[batch * self.strides.0 + row * self.strides.1 + column..];
-        Rows { values, stride: self.strides.1 }
+    fn at(&self, batch: usize, row: usize, head: usize) -> Rows<'a, E> {
+        let (of_batch, of_row, of_head) = self.strides;
+        let values = &self.values[batch * of_batch + row * of_row + head * of_head..];
+        Rows { values, stride: of_row }
     }
 }
 
@@ -92,16 +102,15 @@ struct KeysValues<'a, E> {
 
 impl<'a, E: Element> KeysValues<'a, E> {
     fn head(&self, head: usize) -> (Rows<'a, E>, Rows<'a, E>) {
-        let column = head * self.shape.d;
-        (self.k.at(self.batch, 0, column), self.v.at(self.batch, 0, column))
+        (self.k.at(self.batch, 0, head), self.v.at(self.batch, 0, head))
     }
 }
 
 impl Attention<'_> {
     /// With keys and values of a type.
     fn run<E: Element>(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (q, (b, t_q, n)) = Heads::<f32>::new(storage, layout)?;
         let n_head = self.n_head;
+        let (q, (b, t_q, n)) = Heads::<f32>::new(storage, layout, n_head)?;
         if self.seen.len() != b || !n.is_multiple_of(n_head) {
             bail!("attention: q {:?}, {} of keys, {n_head} heads", layout.shape(), self.seen.len());
         }
@@ -113,8 +122,8 @@ impl Attention<'_> {
             let (Storage::Cpu(k), Storage::Cpu(v)) = (&**k, &**v) else {
                 bail!("attention: keys are not where the queries are");
             };
-            let (k, dims_k) = Heads::<E>::new(k, l_k)?;
-            let (v, dims_v) = Heads::<E>::new(v, l_v)?;
+            let (k, dims_k) = Heads::<E>::new(k, l_k, n_head)?;
+            let (v, dims_v) = Heads::<E>::new(v, l_v, n_head)?;
             let &Seen { batch, len: t_k, .. } = seen;
             if dims_k != dims_v || dims_k.0 <= batch || dims_k.1 < t_k || dims_k.2 != n {
                 bail!("attention: q {:?}, k {dims_k:?}, v {dims_v:?}", layout.shape());
@@ -134,7 +143,7 @@ impl Attention<'_> {
                 let (i, head) = (task / n_head, task % n_head);
                 let ((k, v), shape) = (all[i].head(head), all[i].shape);
                 for row in 0..t_q {
-                    let q = &q.at(i, row, head * d).values[..d];
+                    let q = &q.at(i, row, head).values[..d];
                     // SAFETY: tasks write disjoint places: their batches differ, or their columns do.
                     let out = unsafe {
                         std::slice::from_raw_parts_mut(shared.at((i * t_q + row) * n + head * d), d)
@@ -151,6 +160,11 @@ impl Attention<'_> {
             }
             return Ok((CpuStorage::F32(out), (b, t_q, n).into()));
         }
+        if let Some(parts) = self.on_tiles.filter(|_| amx::Head::fits(d)) {
+            // SAFETY: as below.
+            unsafe { Queries { q, t_q, n_head, parts, out: shared }.on_tiles(&all) };
+            return Ok((CpuStorage::F32(out), (b, t_q, n).into()));
+        }
         let room = all.iter().map(|keys| keys.shape.packed()).max().unwrap_or(0);
         let mut keys_values = vec![0f32; b * n_head * room];
         pool::each_chunk(&mut keys_values, room, |packed, task| {
@@ -163,7 +177,7 @@ impl Attention<'_> {
             let (i, head, block) = (task / (n_head * blocks), task / blocks % n_head, task % blocks);
             let (first, shape) = (block * QUERIES, all[i].shape);
             let job = Job {
-                q: q.at(i, first, head * d),
+                q: q.at(i, first, head),
                 keys_values: &keys_values[(i * n_head + head) * room..][..shape.packed()],
                 first,
                 rows: QUERIES.min(t_q - first),
@@ -178,21 +192,21 @@ impl Attention<'_> {
 
 /// What all heads have in common.
 #[derive(Clone, Copy)]
-struct Sizes {
-    t_k: usize,
-    d: usize,
+pub(super) struct Sizes {
+    pub t_k: usize,
+    pub d: usize,
     /// Keys that query 0 may see.
     visible: usize,
     causal: bool,
 }
 
 impl Sizes {
-    fn visible(self, query: usize) -> usize {
+    pub fn visible(self, query: usize) -> usize {
         if self.causal { self.visible + query } else { self.t_k }
     }
 
     /// Values of one head's keys when they are laid out for tiles.
-    fn keys(self) -> usize {
+    pub fn keys(self) -> usize {
         self.t_k.next_multiple_of(WIDTH) * self.d
     }
 
@@ -324,7 +338,7 @@ impl Tile<'_> {
             let seen = s.visible(self.job.first + self.row + i).saturating_sub(self.keys.start).min(n_keys);
             row[seen..].fill(0.0);
             if seen > 0 {
-                let factor = math::softmax_step(&mut row[..seen], &mut max[i], &mut sum[i]);
+                let factor = math::softmax_step::<S>(&mut row[..seen], &mut max[i], &mut sum[i]);
                 totals[i * width..][..width].iter_mut().for_each(|total| *total *= factor);
             }
         }
@@ -355,6 +369,36 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize, causal: bool
     attention_of(q, &seen, n_head, causal)
 }
 
+/// [`attention`] as on AMX, slowly on other processors, with numbers in two parts or three: for tests. Everything in f32 on a CPU.
+#[doc(hidden)]
+pub fn attention_on_tiles(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    n_head: usize,
+    (causal, parts): (bool, usize),
+) -> Result<Tensor> {
+    let ((b, _, _), (_, len, _)) = (q.dims3()?, k.dims3()?);
+    let seen: Vec<Seen<'_>> = (0..b).map(|batch| Seen { k, v, batch, len }).collect();
+    q.apply_op1_no_bwd(&Attention { n_head, causal, on_tiles: Some(parts), seen: &seen })
+}
+
+/// [`attention`] without `causal` to about sixteen bits, as fast as the processor can. Everything in f32 on a CPU.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn rounded_attention(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize) -> Result<Tensor> {
+    if amx::is_used() {
+        return attention_on_tiles(q, k, v, n_head, (false, ROUNDED));
+    }
+    if !IntegerHeads::fit(q.dim(2)? / n_head.max(1)) {
+        return attention(q, k, v, n_head, false);
+    }
+    let heads = |i| IntegerHeads::new(&k.narrow(0, i, 1)?, &v.narrow(0, i, 1)?, n_head);
+    let heads = (0..q.dim(0)?).map(heads).collect::<Result<Vec<_>>>()?;
+    attention_to_integers(q, &heads.iter().collect::<Vec<_>>())
+}
+
 /// The same where each batch of queries looks at keys and values of its own.
 ///
 /// q: (n_batch, t_q, n_state); `seen` has `n_batch` -> (n_batch, t_q, n_state)
@@ -366,7 +410,12 @@ pub(crate) fn attention_of(q: &Tensor, seen: &[Seen<'_>], n_head: usize, causal:
         .all(|Seen { k, v, .. }| k.dtype() == v.dtype() && Some(k.dtype()) == first && rows(k) && rows(v));
     let kept = kept && matches!(first, Some(DType::F32 | DType::F16));
     if q.device().is_cpu() && q.dtype() == DType::F32 && kept && rows(q) {
-        return q.apply_op1_no_bwd(&Attention { n_head, causal, seen });
+        return q.apply_op1_no_bwd(&Attention {
+            n_head,
+            causal,
+            on_tiles: amx::is_used().then_some(EXACT),
+            seen,
+        });
     }
     on_device(|| {
         let (k, v, lens) = gathered(seen)?;

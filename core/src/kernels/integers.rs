@@ -198,7 +198,7 @@ pub(super) unsafe fn piece(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_
             // SAFETY: by this function's contract.
             unsafe { piece_in::<Avx512<true>>(w, job, out, out_stride) }
         }
-        if level() == Level::Vnni {
+        if level() >= Level::Vnni {
             // SAFETY: by this function's contract; the processor has what the function needs.
             return unsafe { vnni(w, job, out, out_stride) };
         }
@@ -273,5 +273,5 @@ unsafe fn tile<const M: usize, S: Simd>(
         S::store(S::mul(total, S::splat(x.scales[first + i])), numbers);
     }
     // SAFETY: by this function's contract.
-    unsafe { finish(&mut numbers, out, end) };
+    unsafe { finish::<M, S>(&mut numbers, out, end) };
 }

@@ -20,11 +20,14 @@ pub enum Level {
     Avx512,
     /// AVX-512 VNNI besides, which products of integers use.
     Vnni,
+    /// AMX with bf16 besides, which products of many rows use, on Linux.
+    Amx,
 }
 
 impl Level {
     /// All of them, in order.
-    pub const ALL: [Self; 6] = [Self::Plain, Self::Neon, Self::Dotprod, Self::Avx2, Self::Avx512, Self::Vnni];
+    pub const ALL: [Self; 7] =
+        [Self::Plain, Self::Neon, Self::Dotprod, Self::Avx2, Self::Avx512, Self::Vnni, Self::Amx];
 
     /// The level of this name.
     ///
@@ -45,6 +48,7 @@ impl Level {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Vnni => "vnni",
+            Self::Amx => "amx",
         }
     }
 
@@ -62,19 +66,38 @@ impl Level {
                 Self::Avx2 => avx2,
                 Self::Avx512 => avx512,
                 Self::Vnni => avx512 && is_x86_feature_detected!("avx512vnni"),
+                Self::Amx => Self::Vnni.is_here() && may_use_amx(),
             }
         }
         #[cfg(target_arch = "aarch64")]
         match self {
             Self::Plain | Self::Neon => true,
             Self::Dotprod => std::arch::is_aarch64_feature_detected!("dotprod"),
-            Self::Avx2 | Self::Avx512 | Self::Vnni => false,
+            Self::Avx2 | Self::Avx512 | Self::Vnni | Self::Amx => false,
         }
         #[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
         {
             self == Self::Plain
         }
     }
+}
+
+/// Whether the processor has AMX with bf16, and Linux lets this process use it.
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+fn may_use_amx() -> bool {
+    /// Of `edx` in leaf 7: tiles, and products of bf16 in them.
+    const FEATURES: u32 = 1 << 24 | 1 << 22;
+    /// Asks for a part of the processor's state that is large, and so is not everyone's.
+    const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
+    const XFEATURE_XTILEDATA: libc::c_long = 18;
+    let has = std::arch::x86_64::__cpuid_count(7, 0).edx & FEATURES == FEATURES;
+    // SAFETY: it takes two numbers.
+    has && unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) } == 0
+}
+
+#[cfg(all(target_arch = "x86_64", not(all(target_os = "linux", not(miri)))))]
+fn may_use_amx() -> bool {
+    false
 }
 
 /// 0 before it is known.
@@ -84,13 +107,14 @@ static LEVEL: AtomicU8 = AtomicU8::new(0);
 #[inline]
 pub fn level() -> Level {
     match LEVEL.load(Ordering::Relaxed) {
-        0 => limit(Level::Vnni),
+        0 => limit(Level::Amx),
         1 => Level::Plain,
         2 => Level::Neon,
         3 => Level::Dotprod,
         4 => Level::Avx2,
         5 => Level::Avx512,
-        _ => Level::Vnni,
+        6 => Level::Vnni,
+        _ => Level::Amx,
     }
 }
 

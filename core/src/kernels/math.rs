@@ -17,18 +17,30 @@ pub(super) fn rounded(x: f32) -> i32 {
     ((x + ROUND).to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32)
 }
 
+/// `a · b + c`, for processors that have an instruction for it, if it is `fused`.
+#[inline(always)]
+fn mul_add(a: f32, b: f32, c: f32, fused: bool) -> f32 {
+    if fused { a.mul_add(b, c) } else { a * b + c }
+}
+
 /// e^x to about 2e-7 relative; 0 becomes 1, and what is below -87 becomes 0: numbers near the smallest would turn into
 /// subnormal ones in what follows, with which some processors are a hundred times slower.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
+    exp_in(x, false)
+}
+
+/// The same, with products and sums rounded once if they are `fused`.
+#[inline(always)]
+fn exp_in(x: f32, fused: bool) -> f32 {
     let small = x < -87.0;
     let x = x.clamp(-87.0, 88.0);
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let shifted = mul_add(x, std::f32::consts::LOG2_E, ROUND, fused);
     let n = shifted - ROUND;
-    let r = (x - n * LN2_HI) - n * LN2_LO;
+    let r = mul_add(n, -LN2_LO, mul_add(n, -LN2_HI, x, fused), fused);
     let mut p = EXP[6];
-    for c in EXP[..6].iter().rev() {
-        p = p * r + c;
+    for &c in EXP[..6].iter().rev() {
+        p = mul_add(p, r, c, fused);
     }
     // The lowest bits of `shifted` are the integer; moved to the exponent they multiply by 2^n.
     let y = f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23));
@@ -40,14 +52,14 @@ const ERFC: [f32; 6] = [0.235_325_17, 0.091_388_7, 0.649_558_66, -0.635_399_4, 0
 
 /// x Φ(x), the exact GELU, to 4e-7 absolute.
 #[inline(always)]
-pub(super) fn gelu_one(x: f32) -> f32 {
+pub(super) fn gelu_one<S: Simd>(x: f32) -> f32 {
     let a = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
-    let t = 1.0 / (1.0 + 0.39 * a);
+    let t = 1.0 / mul_add(a, 0.39, 1.0, S::FUSED);
     let mut p = ERFC[5];
-    for c in ERFC[..5].iter().rev() {
-        p = p * t + c;
+    for &c in ERFC[..5].iter().rev() {
+        p = mul_add(p, t, c, S::FUSED);
     }
-    let tail = 0.5 * p * t * exp(-a * a);
+    let tail = 0.5 * p * t * exp_in(-a * a, S::FUSED);
     x * if x < 0.0 { tail } else { 1.0 - tail }
 }
 
@@ -69,6 +81,19 @@ fn fold_lanes(row: &[f32], start: f32, step: impl Fn(f32, f32) -> f32) -> [f32; 
     lanes
 }
 
+/// All lanes in one, half by half.
+#[inline(always)]
+fn across(mut lanes: [f32; LANES], step: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] = step(lanes[i], lanes[i + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
 /// A comparison that becomes one instruction; a NaN never wins.
 #[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
@@ -77,7 +102,7 @@ fn larger(a: f32, b: f32) -> f32 {
 
 #[inline(always)]
 pub(super) fn max_in(row: &[f32]) -> f32 {
-    fold_lanes(row, f32::NEG_INFINITY, larger).into_iter().fold(f32::NEG_INFINITY, larger)
+    across(fold_lanes(row, f32::NEG_INFINITY, larger), larger)
 }
 
 vectorised! {
@@ -111,20 +136,29 @@ vectorised! {
 /// One step of a softmax over pieces of a row: `row` becomes its exponentials relative to the largest value so far,
 /// which `max` and `sum` follow. -> what the sums before it must be multiplied by
 #[inline(always)]
-pub(super) fn softmax_step(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32 {
+pub(super) fn softmax_step<S: Simd>(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32 {
     let largest = larger(*max, max_in(row));
     let factor = exp(*max - largest);
-    for x in row.iter_mut() {
-        *x = exp(*x - largest);
+    let mut sums = [0f32; LANES];
+    let (chunks, rest) = row.as_chunks_mut::<LANES>();
+    for chunk in chunks {
+        for (sum, x) in sums.iter_mut().zip(chunk) {
+            *x = exp_in(*x - largest, S::FUSED);
+            *sum += *x;
+        }
     }
-    *sum = *sum * factor + fold_lanes(row, 0.0, |a, b| a + b).iter().sum::<f32>();
+    for (sum, x) in sums.iter_mut().zip(rest) {
+        *x = exp_in(*x - largest, S::FUSED);
+        *sum += *x;
+    }
+    *sum = *sum * factor + across(sums, |a, b| a + b);
     *max = largest;
     factor
 }
 
 vectorised! {
     /// [`softmax_step`] of a whole row, to which `max` and `sum` belong.
-    pub(crate) fn softmax(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32 = softmax_step
+    pub(crate) fn softmax(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32 = softmax_step::<S>
 }
 
 /// 1 / (1 + e^-x)

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
+use super::amx;
 use super::integers::{self, Buffers};
 use super::pack::{Part, Products, pack};
 use super::shared::SharedOut;
@@ -20,6 +21,8 @@ use super::{contiguous, pool, values_mut};
 const BLOCK: usize = 16 * MOST_ROWS;
 /// Steps over k that a panel is read for at once: it stays in the first-level cache. A multiple of a block's.
 const STEPS: usize = 448;
+/// From so many rows on laying a matrix out for AMX takes less time than it saves.
+const MANY: usize = 48;
 /// Multiplications below which a piece of work is not worth handing to another thread.
 const LEAST: usize = 1 << 16;
 
@@ -122,6 +125,20 @@ impl Panels {
         Ok(residual)
     }
 
+    fn factor(&self) -> amx::Factor<'_> {
+        amx::Factor { matrix: &self.matrix, n: self.n, k: self.k, bias: &self.bias }
+    }
+
+    /// [`Panels::forward`] as on AMX, slowly on other processors: for tests. x: (m, k) -> (m, n)
+    #[doc(hidden)]
+    pub fn of_rows_on_tiles(&self, x: &[f32]) -> Vec<f32> {
+        let (m, mut out) = (x.len() / self.k, vec![0.0; x.len() / self.k * self.n]);
+        let x = Rows { values: &x[..m * self.k], stride: self.k };
+        // SAFETY: there is room for m rows of n.
+        unsafe { amx::product(self.factor(), x, m, Then::Set, SharedOut::new(out.as_mut_ptr()), self.n) };
+        out
+    }
+
     /// Writes the product of `m` rows of `x` to rows of `out`, `out_stride` apart.
     ///
     /// # Safety
@@ -135,6 +152,10 @@ impl Panels {
         out_stride: usize,
     ) {
         assert!(m == 0 || x.values.len() >= (m - 1) * x.stride + self.k, "rows of x");
+        if m >= MANY && amx::is_used() {
+            // SAFETY: by this function's contract; the rows were counted.
+            return unsafe { amx::product(self.factor(), x, m, then, out, out_stride) };
+        }
         let panels = self.n.div_ceil(WIDTH);
         let threads = pool::threads();
         let row_blocks = m.div_ceil(BLOCK);

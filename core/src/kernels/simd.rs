@@ -18,6 +18,8 @@ pub(super) trait Simd: Copy {
     type V: Copy;
     /// Rows of a tile whose sums stay in registers, at most [`MOST_ROWS`].
     const ROWS: usize;
+    /// Whether it has an instruction for `a · b + c` with one rounding, so that vector code can be made of `f32::mul_add`.
+    const FUSED: bool = false;
     /// Sums that do not wait for each other where there is one row.
     const CHAINS: usize;
 

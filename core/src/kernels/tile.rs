@@ -79,7 +79,7 @@ pub(super) unsafe fn tile<const M: usize, S: Simd, P: Steps>(
     end: End<'_>,
 ) {
     // SAFETY: by this function's contract.
-    unsafe { finish(&mut sums::<M, S, P>(x, panel), out, end) };
+    unsafe { finish::<M, S>(&mut sums::<M, S, P>(x, panel), out, end) };
 }
 
 /// Does with the sums of `M` rows what is to be done, and puts them where they go.
@@ -87,7 +87,7 @@ pub(super) unsafe fn tile<const M: usize, S: Simd, P: Steps>(
 /// # Safety
 /// `out` must be valid for `M` rows.
 #[inline(always)]
-pub(super) unsafe fn finish<const M: usize>(sums: &mut [[f32; WIDTH]; M], out: Place, end: End<'_>) {
+pub(super) unsafe fn finish<const M: usize, S: Simd>(sums: &mut [[f32; WIDTH]; M], out: Place, end: End<'_>) {
     for (i, row) in sums.iter_mut().enumerate() {
         // SAFETY: by this function's contract.
         let out = unsafe { std::slice::from_raw_parts_mut(out.at.add(i * out.stride), out.columns) };
@@ -98,7 +98,7 @@ pub(super) unsafe fn finish<const M: usize>(sums: &mut [[f32; WIDTH]; M], out: P
             row.iter_mut().zip(&*out).for_each(|(x, y)| *x += y);
         }
         if end.last && end.then == Then::Gelu {
-            row.iter_mut().for_each(|x| *x = math::gelu_one(*x));
+            row.iter_mut().for_each(|x| *x = math::gelu_one::<S>(*x));
         }
         // The common case apart: its length is known, so it becomes two stores.
         match <&mut [f32; WIDTH]>::try_from(&mut *out) {

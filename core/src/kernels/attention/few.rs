@@ -39,7 +39,7 @@ fn one_query_in<S: Simd, E: Element>(
         *score = math::dot::<S, E>(q, &k.values[j * k.stride..][..q.len()]) * scale;
     }
     let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
-    math::softmax_step(scores, &mut max, &mut sum);
+    math::softmax_step::<S>(scores, &mut max, &mut sum);
     let scale = 1.0 / sum;
     let (mut whole, rest) = out.as_chunks_mut::<WIDTH>();
     let mut first = 0;

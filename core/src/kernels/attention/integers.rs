@@ -57,14 +57,14 @@ impl IntegerHeads {
         let (candle_core::Storage::Cpu(k), candle_core::Storage::Cpu(v)) = (&*k, &*v) else {
             bail!("attention: keys are not on a CPU");
         };
-        let ((k, _), (v, _)) = (Heads::<f32>::new(k, l_k)?, Heads::<f32>::new(v, l_v)?);
+        let ((k, _), (v, _)) = (Heads::<f32>::new(k, l_k, n_head)?, Heads::<f32>::new(v, l_v, n_head)?);
         let padded = len.next_multiple_of(BLOCK);
         let mut heads: Vec<Head> =
             (0..n_head).map(|_| Head { k: empty(padded / WIDTH, d), v: empty(d / WIDTH, padded) }).collect();
         pool::each_chunk(&mut heads, 1, |heads, head| {
             for Head { k: to_k, v: to_v } in heads {
-                round_keys(to_k, k.at(0, 0, head * d), len, d);
-                round_values(to_v, v.at(0, 0, head * d), len, d);
+                round_keys(to_k, k.at(0, 0, head), len, d);
+                round_values(to_v, v.at(0, 0, head), len, d);
             }
         });
         Ok(Self { heads, len, d, bias: vec![0.0; padded.max(d).next_multiple_of(WIDTH)] })

@@ -19,6 +19,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
     // Thirty-two registers; with `DOT` a row has twice as many sums.
     const ROWS: usize = if DOT { 3 } else { 6 };
     const CHAINS: usize = 4;
+    const FUSED: bool = true;
 
     #[inline(always)]
     fn splat(x: f32) -> Self::V {

@@ -17,6 +17,7 @@ impl Simd for Avx2 {
     type V = [__m256; 2];
     const ROWS: usize = 6;
     const CHAINS: usize = 4;
+    const FUSED: bool = true;
 
     #[inline(always)]
     fn splat(x: f32) -> Self::V {
@@ -179,6 +180,7 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     type V = __m512;
     const ROWS: usize = 12;
     const CHAINS: usize = 4;
+    const FUSED: bool = true;
 
     #[inline(always)]
     fn splat(x: f32) -> Self::V {

@@ -1,0 +1,231 @@
+//! Rows by panels.
+
+use std::ops::Range;
+
+use super::super::shared::SharedOut;
+use super::super::simd::{Simd, WIDTH};
+use super::super::store::{Matrix, Store};
+use super::super::tile::{End, Place, Rows, Then};
+use super::super::{math, pool};
+use super::{Amx, Parts, SIDE, STEPS, Slow, Tile, Unit, is_used, lay};
+
+/// Tiles of rows that one thread takes at once, and tiles of steps that it goes over: with three parts they stay in the
+/// second-level cache.
+const ROWS: usize = 12;
+const LONGEST: usize = 28;
+
+/// A matrix (n, k), and what is added to its products.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Factor<'a> {
+    pub matrix: &'a Matrix,
+    pub n: usize,
+    pub k: usize,
+    /// (⌈n / 16⌉ · 16)
+    pub bias: &'a [f32],
+}
+
+/// Parts that rows, and the matrix, are taken apart into: all bits that it has, or as many as integers are multiplied with.
+fn parts(matrix: &Matrix) -> (usize, usize) {
+    match matrix {
+        Matrix::Integers(_) => (2, 2),
+        Matrix::Floats(Store::Bf16(_)) => (3, 1),
+        Matrix::Floats(Store::F16(_)) => (3, 2),
+        Matrix::Floats(_) => (3, 3),
+    }
+}
+
+/// Writes the product of `m` rows of `x` to rows of `out`, `out_stride` apart.
+///
+/// # Safety
+/// `x` must have these rows. `out` must be valid for them, and nobody else's meanwhile; with [`Then::Add`] it must hold numbers.
+pub(in super::super) unsafe fn product(
+    w: Factor<'_>,
+    x: Rows<'_>,
+    m: usize,
+    then: Then,
+    out: SharedOut,
+    out_stride: usize,
+) {
+    let (panels, steps) = (w.n.div_ceil(WIDTH), w.k.div_ceil(STEPS));
+    let (of_x, of_w) = parts(w.matrix);
+    let each = steps * of_w;
+    let mut laid = Vec::<Tile>::with_capacity(panels * each);
+    let to_laid = SharedOut::new(laid.as_mut_ptr());
+    pool::each_with(panels, w.k * WIDTH, |room, panel| {
+        // SAFETY: a panel's tiles are its own, and any bits are integers.
+        let tiles = unsafe { std::slice::from_raw_parts_mut(to_laid.at(panel * each), each) };
+        lay::panel(w.matrix, panel, (w.k, of_w), room, tiles);
+    });
+    // SAFETY: every panel's were written.
+    unsafe { laid.set_len(panels * each) };
+    let rows = ROWS * SIDE;
+    let row_blocks = m.div_ceil(rows);
+    let wanted = if pool::threads() == 1 { 1 } else { 2 * pool::threads() };
+    let column_blocks = wanted.div_ceil(row_blocks).min(panels.div_ceil(2));
+    // Panels go by twos.
+    let columns = panels.div_ceil(2).div_ceil(column_blocks) * 2;
+    let at_once = steps.div_ceil(steps.div_ceil(LONGEST));
+    // One more, so that a whole number of them begins where a tile may.
+    let room = (ROWS * at_once * of_x + 1) * size_of::<Tile>() / size_of::<f32>();
+    pool::each_with(row_blocks * column_blocks, room, |room, task| {
+        let (block, part) = (task / column_blocks, task % column_blocks);
+        let first = block * rows;
+        let part = (part * columns).min(panels)..((part + 1) * columns).min(panels);
+        let job = Job {
+            w,
+            laid: &laid,
+            of: (of_x, of_w),
+            x: Rows { values: &x.values[first * x.stride..], stride: x.stride },
+            m: rows.min(m - first),
+            part,
+            at_once,
+            then,
+        };
+        // SAFETY: pieces write disjoint places, by this function's contract there; any bits are numbers.
+        unsafe {
+            let (_, tiles, _) = room.align_to_mut::<Tile>();
+            piece(job, tiles, out.at(first * out_stride), out_stride);
+        }
+    });
+}
+
+/// Sixteen rows of sixteen sums.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Sums([[f32; WIDTH]; SIDE]);
+
+/// Some rows by some panels.
+struct Job<'a> {
+    w: Factor<'a>,
+    /// (panels, steps, parts)
+    laid: &'a [Tile],
+    /// Parts of rows, and of the matrix.
+    of: (usize, usize),
+    x: Rows<'a>,
+    m: usize,
+    part: Range<usize>,
+    /// Tiles of steps.
+    at_once: usize,
+    then: Then,
+}
+
+/// # Safety
+/// `out` must be valid for the job's rows, `out_stride` apart, in the columns of its panels; the processor must have the unit that is
+/// used.
+#[inline(always)]
+unsafe fn piece_in<S: Simd>(job: Job<'_>, tiles: &mut [Tile], out: *mut f32, out_stride: usize) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        match (job.of, is_used()) {
+            ((2, _), true) => piece_of::<2, 2, S, Amx>(job, tiles, out, out_stride),
+            ((_, 1), true) => piece_of::<3, 1, S, Amx>(job, tiles, out, out_stride),
+            ((_, 2), true) => piece_of::<3, 2, S, Amx>(job, tiles, out, out_stride),
+            (_, true) => piece_of::<3, 3, S, Amx>(job, tiles, out, out_stride),
+            ((2, _), false) => piece_of::<2, 2, S, Slow>(job, tiles, out, out_stride),
+            ((_, 1), false) => piece_of::<3, 1, S, Slow>(job, tiles, out, out_stride),
+            ((_, 2), false) => piece_of::<3, 2, S, Slow>(job, tiles, out, out_stride),
+            (_, false) => piece_of::<3, 3, S, Slow>(job, tiles, out, out_stride),
+        }
+    }
+}
+
+vectorised! {
+    /// # Safety
+    /// As [`piece_in`].
+    unsafe fn piece(job: Job<'_>, tiles: &mut [Tile], out: *mut f32, out_stride: usize) = piece_in::<S>
+}
+
+/// # Safety
+/// As [`piece_in`].
+#[inline(always)]
+unsafe fn piece_of<const X: usize, const W: usize, S: Simd, U: Unit>(
+    job: Job<'_>,
+    tiles: &mut [Tile],
+    out: *mut f32,
+    out_stride: usize,
+) {
+    let Factor { n, k, bias, .. } = job.w;
+    let steps = k.div_ceil(STEPS);
+    // SAFETY: by this function's contract.
+    let mut unit = unsafe { U::begin() };
+    let mut sums = [Sums([[0.0; WIDTH]; SIDE]); 4];
+    for from in (0..steps).step_by(job.at_once) {
+        let to = (from + job.at_once).min(steps);
+        let len = (to - from) * X;
+        // Tiles of rows go by twos, too.
+        let n_tiles = job.m.div_ceil(2 * SIDE) * 2;
+        for (i, tiles) in tiles.chunks_exact_mut(len).enumerate().take(n_tiles) {
+            let m = job.m.saturating_sub(i * SIDE);
+            let first = (i * SIDE).min(job.m - 1) * job.x.stride + from * STEPS;
+            let x = Rows { values: &job.x.values[first..], stride: job.x.stride };
+            lay::rows(x, m, k.min(to * STEPS) - from * STEPS, X, tiles);
+        }
+        for j in job.part.clone().step_by(2) {
+            // Of an odd number of panels the last is multiplied twice.
+            let panels = [j, (j + 1).min(job.part.end - 1)];
+            let w = panels.map(|j| job.laid[(j * steps + from) * W..].as_ptr());
+            for i in (0..n_tiles).step_by(2) {
+                let x = [i, i + 1].map(|i| tiles[i * len..].as_ptr());
+                // SAFETY: they were laid out above, and for all jobs.
+                unsafe {
+                    let to_sums = sums.each_mut().map(|sums| sums.0.as_mut_ptr().cast());
+                    Parts::<X, W>::multiply(&mut unit, x, w, to - from, to_sums, WIDTH);
+                }
+                for (at, sums) in sums.iter_mut().enumerate() {
+                    let (row, j) = ((i + at / 2) * SIDE, j + at % 2);
+                    if j >= job.part.end || row >= job.m {
+                        continue;
+                    }
+                    let bias = &bias[j * WIDTH..][..WIDTH];
+                    let end = End { first: from == 0, last: to == steps, bias, then: job.then };
+                    let columns = WIDTH.min(n - j * WIDTH);
+                    // SAFETY: inside of what this function was given.
+                    unsafe {
+                        let at = out.add(row * out_stride + j * WIDTH);
+                        let place = Place { at, stride: out_stride, columns };
+                        put::<S>(sums, SIDE.min(job.m - row), place, end);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// As [`finish`](super::super::tile::finish), of the first `m` rows of a tile's sums.
+///
+/// # Safety
+/// `out` must be valid for them.
+#[inline(always)]
+unsafe fn put<S: Simd>(sums: &mut Sums, m: usize, out: Place, end: End<'_>) {
+    let bias = end.bias.first_chunk().filter(|_| end.last).map(S::load);
+    for (i, row) in sums.0.iter_mut().enumerate().take(m) {
+        let mut v = S::load(row);
+        if let Some(bias) = bias {
+            v = S::add(v, bias);
+        }
+        if !end.first || end.then == Then::Add {
+            // SAFETY: by this function's contract.
+            let there = unsafe { std::slice::from_raw_parts(out.at.add(i * out.stride), out.columns) };
+            v = S::add(v, there.first_chunk().map_or_else(|| fewer::<S>(there), S::load));
+        }
+        S::store(v, row);
+    }
+    if end.last && end.then == Then::Gelu {
+        sums.0.as_flattened_mut().iter_mut().for_each(|x| *x = math::gelu_one::<S>(*x));
+    }
+    for (i, row) in sums.0.iter().enumerate().take(m) {
+        // SAFETY: by this function's contract.
+        let to = unsafe { std::slice::from_raw_parts_mut(out.at.add(i * out.stride), out.columns) };
+        match to.first_chunk_mut() {
+            Some(to) => S::store(S::load(row), to),
+            None => to.copy_from_slice(&row[..to.len()]),
+        }
+    }
+}
+
+#[inline(always)]
+fn fewer<S: Simd>(x: &[f32]) -> S::V {
+    let mut all = [0f32; WIDTH];
+    all[..x.len()].copy_from_slice(x);
+    S::load(&all)
+}

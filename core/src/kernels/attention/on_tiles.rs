@@ -1,0 +1,58 @@
+//! Keys and values laid out for tiles, and the queries of all heads over them.
+
+use super::super::amx::{self, Tile};
+use super::super::pool;
+use super::super::shared::SharedOut;
+use super::few::Element;
+use super::{Heads, KeysValues, Sizes, pack};
+
+/// Many queries of each head of each batch.
+#[derive(Clone, Copy)]
+pub(super) struct Queries<'a> {
+    pub q: Heads<'a, f32>,
+    pub t_q: usize,
+    pub n_head: usize,
+    /// That numbers are taken apart into: two for sixteen bits, three for all.
+    pub parts: usize,
+    /// (n_batch, t_q, n_state)
+    pub out: SharedOut,
+}
+
+impl Queries<'_> {
+    /// Of keys and values of each batch.
+    ///
+    /// # Safety
+    /// `out` must be valid, and nobody else's meanwhile.
+    pub unsafe fn on_tiles<E: Element>(self, all: &[KeysValues<'_, E>]) {
+        let Self { q, t_q, n_head, parts, out } = self;
+        let Some(d) = all.first().map(|keys| keys.shape.d) else { return };
+        let most = |size: &dyn Fn(Sizes) -> usize| all.iter().map(|keys| size(keys.shape)).max().unwrap_or(0);
+        let (len, packed) = (most(&|shape| amx::Head::len(shape, parts)), most(&Sizes::packed));
+        let n = all.len() * n_head;
+        let mut laid = Vec::<Tile>::with_capacity(n * len);
+        let to_laid = SharedOut::new(laid.as_mut_ptr());
+        pool::each_with(n, packed, |panels, task| {
+            let ((k, v), shape) = (all[task / n_head].head(task % n_head), all[task / n_head].shape);
+            let panels = &mut panels[..shape.packed()];
+            panels.fill(0.0);
+            pack(panels, k, v, shape);
+            // SAFETY: a head's tiles are its own, and any bits are integers.
+            let tiles = unsafe { std::slice::from_raw_parts_mut(to_laid.at(task * len), len) };
+            amx::Head::lay_out(panels, shape, parts, tiles);
+        });
+        let blocks = t_q.div_ceil(amx::QUERIES);
+        pool::each_with(n * blocks, amx::Head::room(d, parts), |room, task| {
+            let (i, head, block) = (task / (n_head * blocks), task / blocks % n_head, task % blocks);
+            let (first, at) = (block * amx::QUERIES, (i * n_head + head) * len);
+            let shape = all[i].shape;
+            // SAFETY: all that it needs of its tiles was laid out. Tasks write disjoint places: their rows differ, or their columns do.
+            unsafe {
+                let tiles = std::slice::from_raw_parts(to_laid.at(at), amx::Head::len(shape, parts));
+                let out = out.at((i * t_q + first) * n_head * d + head * d);
+                let m = amx::QUERIES.min(t_q - first);
+                let q = q.at(i, first, head);
+                amx::many_queries(amx::Head::of(tiles, shape, parts), q, (first, m), room, out, n_head * d);
+            }
+        });
+    }
+}
