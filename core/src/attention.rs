@@ -139,6 +139,17 @@ impl CrossKeyValue {
         }
     }
 
+    /// Keys of one head. -> (1, n_audio_ctx, d)
+    fn keys_of(&self, head: usize, d: usize) -> Result<Tensor> {
+        match &self.0 {
+            Audio::Floats { k, index, .. } => match k.narrow(0, *index, 1)? {
+                heads if heads.rank() == 4 => heads.narrow(1, head, 1)?.squeeze(1),
+                all => all.narrow(2, head * d, d),
+            },
+            Audio::Integers(heads) => heads.keys_of(head),
+        }
+    }
+
     fn integers(&self) -> Option<&IntegerHeads> {
         match &self.0 {
             Audio::Integers(heads) => Some(heads),
@@ -240,13 +251,9 @@ impl CrossAttention {
         let (n_batch, n_new, n_state) = x.dims3()?;
         let d = n_state / self.n_head;
         let q = group(self.query.forward(x)?, audios.len())?;
-        let part = |t: &Tensor| kernels::cast(&t.narrow(2, head * d, d)?.contiguous()?, x.dtype());
-        let (q, scale) = (part(&q)?, (d as f64).powf(-0.5));
-        let keys = |audio: &&CrossKeyValue| match audio.integers() {
-            Some(heads) => heads.keys_of(head),
-            None => part(&audio.k()?),
-        };
-        let keys = audios.iter().map(keys).collect::<Result<Vec<_>>>()?;
+        let part = |part: Tensor| kernels::cast(&part.contiguous()?, x.dtype());
+        let (q, scale) = (part(q.narrow(2, head * d, d)?)?, (d as f64).powf(-0.5));
+        let keys = audios.iter().map(|audio| part(audio.keys_of(head, d)?)).collect::<Result<Vec<_>>>()?;
         if x.device().is_cpu() && x.dtype() == DType::F32 {
             let scaled: Vec<f32> =
                 q.flatten_all()?.to_vec1()?.iter().map(|q: &f32| q * scale as f32).collect();

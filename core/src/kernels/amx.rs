@@ -21,6 +21,9 @@ use Slow as Amx;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use instructions::Amx;
 
+/// Whether there is anything of it in this build: a browser's module has no room for what only tests would use.
+pub(super) const IS_BUILT: bool = !cfg!(target_family = "wasm");
+
 /// Rows and columns of a tile.
 const SIDE: usize = 16;
 /// Steps over k of a tile.

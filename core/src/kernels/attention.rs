@@ -18,7 +18,8 @@ mod steps;
 
 use few::Element;
 pub use integers::{IntegerHeads, attention_to_integers};
-use on_tiles::Queries;
+use on_tiles::{EXACT, Queries};
+pub use on_tiles::{attention_on_tiles, rounded_attention};
 use steps::{attention_by_steps, gathered};
 
 /// Queries per block.
@@ -29,9 +30,6 @@ pub(super) const KEYS: usize = 256;
 const FEW: usize = 16;
 /// Multiplications below which threads are not worth their while.
 const LEAST: usize = 1 << 17;
-/// Parts that make up a number, and those that hold sixteen bits of it.
-const EXACT: usize = 3;
-const ROUNDED: usize = 2;
 
 /// What a batch of queries looks at: of number `batch` of keys and values the first `len`.
 ///
@@ -160,7 +158,9 @@ impl Attention<'_> {
             }
             return Ok((CpuStorage::F32(out), (b, t_q, n).into()));
         }
-        if let Some(parts) = self.on_tiles.filter(|_| amx::Head::fits(d)) {
+        if amx::IS_BUILT
+            && let Some(parts) = self.on_tiles.filter(|_| amx::Head::fits(d))
+        {
             // SAFETY: as below.
             unsafe { Queries { q, t_q, n_head, parts, out: shared }.on_tiles(&all) };
             return Ok((CpuStorage::F32(out), (b, t_q, n).into()));
@@ -367,36 +367,6 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize, causal: bool
     }
     let seen: Vec<Seen<'_>> = (0..b).map(|batch| Seen { k, v, batch, len }).collect();
     attention_of(q, &seen, n_head, causal)
-}
-
-/// [`attention`] as on AMX, slowly on other processors, with numbers in two parts or three: for tests. Everything in f32 on a CPU.
-#[doc(hidden)]
-pub fn attention_on_tiles(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    n_head: usize,
-    (causal, parts): (bool, usize),
-) -> Result<Tensor> {
-    let ((b, _, _), (_, len, _)) = (q.dims3()?, k.dims3()?);
-    let seen: Vec<Seen<'_>> = (0..b).map(|batch| Seen { k, v, batch, len }).collect();
-    q.apply_op1_no_bwd(&Attention { n_head, causal, on_tiles: Some(parts), seen: &seen })
-}
-
-/// [`attention`] without `causal` to about sixteen bits, as fast as the processor can. Everything in f32 on a CPU.
-///
-/// # Errors
-/// If the shapes do not fit.
-pub fn rounded_attention(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize) -> Result<Tensor> {
-    if amx::is_used() {
-        return attention_on_tiles(q, k, v, n_head, (false, ROUNDED));
-    }
-    if !IntegerHeads::fit(q.dim(2)? / n_head.max(1)) {
-        return attention(q, k, v, n_head, false);
-    }
-    let heads = |i| IntegerHeads::new(&k.narrow(0, i, 1)?, &v.narrow(0, i, 1)?, n_head);
-    let heads = (0..q.dim(0)?).map(heads).collect::<Result<Vec<_>>>()?;
-    attention_to_integers(q, &heads.iter().collect::<Vec<_>>())
 }
 
 /// The same where each batch of queries looks at keys and values of its own.

@@ -1,10 +1,18 @@
 //! Keys and values laid out for tiles, and the queries of all heads over them.
 
+use candle_core::{Result, Tensor};
+
 use super::super::amx::{self, Tile};
 use super::super::pool;
 use super::super::shared::SharedOut;
 use super::few::Element;
-use super::{Heads, KeysValues, Sizes, pack};
+use super::{
+    Attention, Heads, IntegerHeads, KeysValues, Seen, Sizes, attention, attention_to_integers, pack,
+};
+
+/// Parts that make up a number, and those that hold sixteen bits of it.
+pub(super) const EXACT: usize = 3;
+const ROUNDED: usize = 2;
 
 /// Many queries of each head of each batch.
 #[derive(Clone, Copy)]
@@ -55,4 +63,34 @@ impl Queries<'_> {
             }
         });
     }
+}
+
+/// [`attention`] as on AMX, slowly on other processors, with numbers in two parts or three: for tests. Everything in f32 on a CPU.
+#[doc(hidden)]
+pub fn attention_on_tiles(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    n_head: usize,
+    (causal, parts): (bool, usize),
+) -> Result<Tensor> {
+    let ((b, _, _), (_, len, _)) = (q.dims3()?, k.dims3()?);
+    let seen: Vec<Seen<'_>> = (0..b).map(|batch| Seen { k, v, batch, len }).collect();
+    q.apply_op1_no_bwd(&Attention { n_head, causal, on_tiles: Some(parts), seen: &seen })
+}
+
+/// [`attention`] without `causal` to about sixteen bits, as fast as the processor can. Everything in f32 on a CPU.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn rounded_attention(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize) -> Result<Tensor> {
+    if amx::is_used() {
+        return attention_on_tiles(q, k, v, n_head, (false, ROUNDED));
+    }
+    if !IntegerHeads::fit(q.dim(2)? / n_head.max(1)) {
+        return attention(q, k, v, n_head, false);
+    }
+    let heads = |i| IntegerHeads::new(&k.narrow(0, i, 1)?, &v.narrow(0, i, 1)?, n_head);
+    let heads = (0..q.dim(0)?).map(heads).collect::<Result<Vec<_>>>()?;
+    attention_to_integers(q, &heads.iter().collect::<Vec<_>>())
 }
