@@ -1,4 +1,4 @@
-//! `cargo run --release --example steps -- MODEL_FOLDER [THREADS [f32|quantised [plain|neon|dotprod|avx2|avx512|vnni]]]`: CPU and wall time of each part
+//! `cargo run --release --example steps -- MODEL_FOLDER [THREADS [f32|quantised [plain|neon|dotprod|avx2|avx512|vnni|amx]]]`: CPU and wall time of each part
 //! of a window, best of some turns, of a decoded token at several positions, which must not grow with the position, and
 //! of the encoder's kernels, with the instructions named or all that the processor has.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
