@@ -58,6 +58,20 @@ fn rows_are_multiplied_here() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "many numbers")]
+fn a_large_matrix_is_laid_out_part_by_part() {
+    let mut noise = Noise(23);
+    // 52 MB in three parts.
+    let (m, n, k) = (3, 2110, 4096);
+    let (x, w, bias) = (noise.vec(m * k, 1.0), noise.vec(n * k, 1.0), noise.vec(n, 1.0));
+    let part = kernels::Part::of(&tensor(w.clone(), &[n, k])).unwrap();
+    let panels = Panels::new(k, &[part], &bias, Products::Floats).unwrap();
+    let slow: Vec<f64> =
+        slow_product(&x, &w, k).iter().enumerate().map(|(i, y)| y + f64::from(bias[i % n])).collect();
+    assert_close(&panels.of_rows_on_tiles(&x), &slow, 1e-4, "a large matrix");
+}
+
+#[test]
 fn what_is_no_number_stays_none_on_tiles() {
     let w = tensor(vec![1.0; 96], &[3, 32]);
     let panels = Panels::new(32, &[kernels::Part::of(&w).unwrap()], &[], Products::Floats).unwrap();

@@ -13,6 +13,8 @@ use super::{Amx, Parts, SIDE, STEPS, Slow, Tile, Unit, is_used, lay};
 /// second-level cache.
 const ROWS: usize = 12;
 const LONGEST: usize = 28;
+/// Bytes of a matrix that are laid out at once: all of `large`'s, and a part of the vocabulary.
+const LAID: usize = 48 << 20;
 
 /// A matrix (n, k), and what is added to its products.
 #[derive(Clone, Copy)]
@@ -47,46 +49,81 @@ pub(in super::super) unsafe fn product(
     out_stride: usize,
 ) {
     let (panels, steps) = (w.n.div_ceil(WIDTH), w.k.div_ceil(STEPS));
-    let (of_x, of_w) = parts(w.matrix);
-    let each = steps * of_w;
-    let mut laid = Vec::<Tile>::with_capacity(panels * each);
-    let to_laid = SharedOut::new(laid.as_mut_ptr());
-    pool::each_with(panels, w.k * WIDTH, |room, panel| {
-        // SAFETY: a panel's tiles are its own, and any bits are integers.
-        let tiles = unsafe { std::slice::from_raw_parts_mut(to_laid.at(panel * each), each) };
-        lay::panel(w.matrix, panel, (w.k, of_w), room, tiles);
-    });
-    // SAFETY: every panel's were written.
-    unsafe { laid.set_len(panels * each) };
-    let rows = ROWS * SIDE;
-    let row_blocks = m.div_ceil(rows);
-    let wanted = if pool::threads() == 1 { 1 } else { 2 * pool::threads() };
-    let column_blocks = wanted.div_ceil(row_blocks).min(panels.div_ceil(2));
+    let each = steps * parts(w.matrix).1;
     // Panels go by twos.
-    let columns = panels.div_ceil(2).div_ceil(column_blocks) * 2;
-    let at_once = steps.div_ceil(steps.div_ceil(LONGEST));
-    // One more, so that a whole number of them begins where a tile may.
-    let room = (ROWS * at_once * of_x + 1) * size_of::<Tile>() / size_of::<f32>();
-    pool::each_with(row_blocks * column_blocks, room, |room, task| {
-        let (block, part) = (task / column_blocks, task % column_blocks);
-        let first = block * rows;
-        let part = (part * columns).min(panels)..((part + 1) * columns).min(panels);
-        let job = Job {
-            w,
-            laid: &laid,
-            of: (of_x, of_w),
-            x: Rows { values: &x.values[first * x.stride..], stride: x.stride },
-            m: rows.min(m - first),
-            part,
-            at_once,
-            then,
-        };
-        // SAFETY: pieces write disjoint places, by this function's contract there; any bits are numbers.
+    let at_once = (LAID / (each * size_of::<Tile>()) / 2 * 2).clamp(2, panels.next_multiple_of(2));
+    let mut laid = Vec::<Tile>::with_capacity(at_once.min(panels) * each);
+    for first in (0..panels).step_by(at_once) {
+        let group = first..(first + at_once).min(panels);
+        // SAFETY: by this function's contract; there is room for the group.
         unsafe {
-            let (_, tiles, _) = room.align_to_mut::<Tile>();
-            piece(job, tiles, out.at(first * out_stride), out_stride);
+            lay_out(w, group.clone(), SharedOut::new(laid.as_mut_ptr()));
+            laid.set_len(group.len() * each);
+            Group { w, laid: &laid, panels: group }.product(x, m, then, out, out_stride);
         }
+    }
+}
+
+/// Lays some panels out.
+///
+/// # Safety
+/// There must be room for their tiles.
+unsafe fn lay_out(w: Factor<'_>, group: Range<usize>, to: SharedOut<Tile>) {
+    let of_w = parts(w.matrix).1;
+    let each = w.k.div_ceil(STEPS) * of_w;
+    pool::each_with(group.len(), w.k * WIDTH, |room, i| {
+        // SAFETY: a panel's tiles are its own, and any bits are integers.
+        let tiles = unsafe { std::slice::from_raw_parts_mut(to.at(i * each), each) };
+        lay::panel(w.matrix, group.start + i, (w.k, of_w), room, tiles);
     });
+}
+
+/// Some panels that were laid out.
+struct Group<'a> {
+    w: Factor<'a>,
+    /// (panels, steps, parts)
+    laid: &'a [Tile],
+    panels: Range<usize>,
+}
+
+impl Group<'_> {
+    /// Their columns of [`product`].
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn product(&self, x: Rows<'_>, m: usize, then: Then, out: SharedOut, out_stride: usize) {
+        let Self { w, laid, panels: group } = self;
+        let of = parts(w.matrix);
+        let (rows, steps) = (ROWS * SIDE, w.k.div_ceil(STEPS));
+        let row_blocks = m.div_ceil(rows);
+        let wanted = if pool::threads() == 1 { 1 } else { 2 * pool::threads() };
+        let column_blocks = wanted.div_ceil(row_blocks).min(group.len().div_ceil(2));
+        let columns = group.len().div_ceil(2).div_ceil(column_blocks) * 2;
+        let at_once = steps.div_ceil(steps.div_ceil(LONGEST));
+        // One more, so that a whole number of them begins where a tile may.
+        let room = (ROWS * at_once * of.0 + 1) * size_of::<Tile>() / size_of::<f32>();
+        pool::each_with(row_blocks * column_blocks, room, |room, task| {
+            let (block, part) = (task / column_blocks, task % column_blocks);
+            let first = block * rows;
+            let end = |part: usize| (group.start + part * columns).min(group.end);
+            let job = Job {
+                w: *w,
+                laid,
+                group: group.start,
+                of,
+                x: Rows { values: &x.values[first * x.stride..], stride: x.stride },
+                m: rows.min(m - first),
+                part: end(part)..end(part + 1),
+                at_once,
+                then,
+            };
+            // SAFETY: pieces write disjoint places, by this function's contract there; any bits are numbers.
+            unsafe {
+                let (_, tiles, _) = room.align_to_mut::<Tile>();
+                piece(job, tiles, out.at(first * out_stride), out_stride);
+            }
+        });
+    }
 }
 
 /// Sixteen rows of sixteen sums.
@@ -97,8 +134,9 @@ struct Sums([[f32; WIDTH]; SIDE]);
 /// Some rows by some panels.
 struct Job<'a> {
     w: Factor<'a>,
-    /// (panels, steps, parts)
+    /// (panels, steps, parts), from panel `group` on.
     laid: &'a [Tile],
+    group: usize,
     /// Parts of rows, and of the matrix.
     of: (usize, usize),
     x: Rows<'a>,
@@ -163,7 +201,7 @@ unsafe fn piece_of<const X: usize, const W: usize, S: Simd, U: Unit>(
         for j in job.part.clone().step_by(2) {
             // Of an odd number of panels the last is multiplied twice.
             let panels = [j, (j + 1).min(job.part.end - 1)];
-            let w = panels.map(|j| job.laid[(j * steps + from) * W..].as_ptr());
+            let w = panels.map(|j| job.laid[((j - job.group) * steps + from) * W..].as_ptr());
             for i in (0..n_tiles).step_by(2) {
                 let x = [i, i + 1].map(|i| tiles[i * len..].as_ptr());
                 // SAFETY: they were laid out above, and for all jobs.
