@@ -126,7 +126,4 @@ fn attention_on_tiles_here() {
             assert_close(&values(&out), &slow, 2e-6, &what);
         }
     }
-    if kernels::level() == Level::Amx {
-        println!("on the processor's own unit");
-    }
 }

@@ -13,7 +13,7 @@ mod instructions;
 mod lay;
 mod product;
 
-pub(super) use attention::{Head, QUERIES, many_queries};
+pub(super) use attention::{Asked, Head, QUERIES, many_queries};
 pub(super) use product::{Factor, product};
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]

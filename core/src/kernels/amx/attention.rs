@@ -64,54 +64,46 @@ impl<'a> Head<'a> {
     }
 }
 
+/// Some queries of a head, and where what they see goes.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Asked<'a> {
+    pub head: Head<'a>,
+    pub q: Rows<'a>,
+    /// The first query's number, and how many there are, [`QUERIES`] at most.
+    pub first: usize,
+    pub m: usize,
+    pub out: *mut f32,
+    pub stride: usize,
+}
+
 /// # Safety
 /// `out` must be valid for `m` rows of d numbers, `stride` apart, and nobody else's. The processor must have the unit that is used.
 #[inline(always)]
-unsafe fn many_queries_in<S: Simd>(
-    head: Head<'_>,
-    q: Rows<'_>,
-    (first, m): (usize, usize),
-    room: &mut [f32],
-    out: *mut f32,
-    stride: usize,
-) {
+unsafe fn many_queries_in<S: Simd>(asked: Asked<'_>, room: &mut [f32]) {
     // SAFETY: by this function's contract.
     unsafe {
-        match (head.parts, is_used()) {
-            (2, true) => queries::<2, S, Amx>(head, q, (first, m), room, out, stride),
-            (_, true) => queries::<3, S, Amx>(head, q, (first, m), room, out, stride),
-            (2, false) => queries::<2, S, Slow>(head, q, (first, m), room, out, stride),
-            (_, false) => queries::<3, S, Slow>(head, q, (first, m), room, out, stride),
+        match (asked.head.parts, is_used()) {
+            (2, true) => queries::<2, S, Amx>(asked, room),
+            (_, true) => queries::<3, S, Amx>(asked, room),
+            (2, false) => queries::<2, S, Slow>(asked, room),
+            (_, false) => queries::<3, S, Slow>(asked, room),
         }
     }
 }
 
 vectorised! {
-    /// Softmax attention of the `m` queries from `first` on, [`QUERIES`] at most.
+    /// Softmax attention of these queries.
     ///
     /// # Safety
     /// As [`many_queries_in`].
-    pub(in super::super) unsafe fn many_queries(
-        head: Head<'_>,
-        q: Rows<'_>,
-        which: (usize, usize),
-        room: &mut [f32],
-        out: *mut f32,
-        stride: usize,
-    ) = many_queries_in::<S>
+    pub(in super::super) unsafe fn many_queries(asked: Asked<'_>, room: &mut [f32]) = many_queries_in::<S>
 }
 
 /// # Safety
 /// As [`many_queries_in`].
 #[inline(always)]
-unsafe fn queries<const PARTS: usize, S: Simd, U: Unit>(
-    head: Head<'_>,
-    q: Rows<'_>,
-    (first, m): (usize, usize),
-    room: &mut [f32],
-    out: *mut f32,
-    stride: usize,
-) {
+unsafe fn queries<const PARTS: usize, S: Simd, U: Unit>(asked: Asked<'_>, room: &mut [f32]) {
+    let Asked { head, q, first, m, out, stride } = asked;
     let Sizes { d, t_k, .. } = head.shape;
     let (of_q, steps) = (d / STEPS * PARTS, t_k.div_ceil(STEPS));
     // SAFETY: any bits are integers.

@@ -56,16 +56,21 @@ impl Queries<'_> {
             // SAFETY: all that it needs of its tiles was laid out. Tasks write disjoint places: their rows differ, or their columns do.
             unsafe {
                 let tiles = std::slice::from_raw_parts(to_laid.at(at), amx::Head::len(shape, parts));
-                let out = out.at((i * t_q + first) * n_head * d + head * d);
-                let m = amx::QUERIES.min(t_q - first);
-                let q = q.at(i, first, head);
-                amx::many_queries(amx::Head::of(tiles, shape, parts), q, (first, m), room, out, n_head * d);
+                let asked = amx::Asked {
+                    head: amx::Head::of(tiles, shape, parts),
+                    q: q.at(i, first, head),
+                    first,
+                    m: amx::QUERIES.min(t_q - first),
+                    out: out.at((i * t_q + first) * n_head * d + head * d),
+                    stride: n_head * d,
+                };
+                amx::many_queries(asked, room);
             }
         });
     }
 }
 
-/// [`attention`] as on AMX, slowly on other processors, with numbers in two parts or three: for tests. Everything in f32 on a CPU.
+/// [`attention`] as on AMX, with numbers in two parts or three; on other processors slowly, for tests. Everything in f32 on a CPU.
 #[doc(hidden)]
 pub fn attention_on_tiles(
     q: &Tensor,
