@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Machine code for these, and code that the driver translates for others.
-const ARCHITECTURES: [&str; 3] = [
+const ARCHITECTURES: [&str; 4] = [
     "arch=compute_80,code=[sm_80,compute_80]",
     "arch=compute_89,code=sm_89",
-    "arch=compute_90,code=[sm_90,compute_90]",
+    "arch=compute_90a,code=sm_90a",
+    "arch=compute_90,code=compute_90",
 ];
 const FOLDER: &str = "src/device/cuda/kernels";
 

@@ -3,7 +3,7 @@
 
 #include "attend.cuh"
 #include "choose.cuh"
-#include "flash.cuh"
+#include "flash_90a.cuh"
 #include "linear.cuh"
 #include "rows.cuh"
 
@@ -18,11 +18,11 @@
 
 #define ALL_OF(T)                                                                                                      \
   KERNEL(embed_##T, 128, 8, Embed, embed<T>)                                                                           \
-  KERNEL(add_norm_##T, 128, 8, AddNorm, add_norm<T>)                                                                   \
+  KERNEL(add_norm_##T, 128, 4, AddNorm, add_norm<T>)                                                                   \
   KERNEL(bias_gelu_##T, 256, 4, BiasGelu, bias_gelu<T>)                                                                \
   KERNEL(transpose_##T, 256, 4, Transpose, transpose<T>)                                                               \
   KERNEL(columns_##T, 256, 4, Columns, columns<T>)                                                                     \
-  KERNEL(flash_##T, 256, 2, Flash, flash<T>)                                                                           \
+  KERNEL(flash_##T, 256, 2, Flash, flash_by_any<T>)                                                                    \
   KERNEL(scores_##T, 256, 4, Scores, scores<T>)                                                                        \
   extern "C" __global__ void __launch_bounds__(256, 2) attend_1_##T(const Attend a) { attend<T, 1>(a); }               \
   extern "C" __global__ void __launch_bounds__(256, 2) attend_4_##T(const Attend a) { attend<T, 4>(a); }               \

@@ -141,7 +141,8 @@ __device__ __forceinline__ void linear(const Linear a) {
         norm_by_block(from + (size_t)r * a.n_in, norm_weight, norm_bias, a.n_in, normed + r * stride);
     } else {
       for (int r = warp; r < rows; r += 8)
-        norm_row(from + (size_t)r * a.n_in, a.norm_weight, a.norm_bias, a.n_in, lane,
+        norm_row([&](int i, int) { return *reinterpret_cast<const float4 *>(from + (size_t)r * a.n_in + i); },
+                 a.norm_weight, a.norm_bias, a.n_in, lane,
                  [&](int i, float x0, float x1, float x2, float x3) {
                    *reinterpret_cast<uint2 *>(normed + r * stride + i) =
                        make_uint2(pack(x0, x1, T()), pack(x2, x3, T()));

@@ -38,19 +38,24 @@ template <typename T> __device__ __forceinline__ void add_norm(const AddNorm a) 
   wait();
   if (r >= a.rows) return;
   float *x = a.x + (size_t)r * a.n;
-  if (a.add) {
-    const T *add = reinterpret_cast<const T *>(a.add) + (size_t)r * a.n, *bias = reinterpret_cast<const T *>(a.add_bias);
-    for (int i = lane * 4; i < a.n; i += 128) {
-      float4 v = *reinterpret_cast<float4 *>(x + i);
-      const uint2 y = *reinterpret_cast<const uint2 *>(add + i), b = *reinterpret_cast<const uint2 *>(bias + i);
-      const float2 y0 = both(y.x, T()), y1 = both(y.y, T()), b0 = both(b.x, T()), b1 = both(b.y, T());
+  const T *add = reinterpret_cast<const T *>(a.add) + (size_t)r * a.n, *bias = reinterpret_cast<const T *>(a.add_bias);
+  uint2 y[10]; // all on their way before the first is needed
+  if (a.add)
+#pragma unroll
+    for (int j = 0; j < 10; j++)
+      if (const int i = (j * 32 + lane) * 4; i < a.n) y[j] = *reinterpret_cast<const uint2 *>(add + i);
+  T *out = reinterpret_cast<T *>(a.out) + (size_t)r * a.n;
+  const auto load = [&](int i, int j) {
+    float4 v = *reinterpret_cast<float4 *>(x + i);
+    if (a.add) {
+      const uint2 z = y[j], b = *reinterpret_cast<const uint2 *>(bias + i);
+      const float2 y0 = both(z.x, T()), y1 = both(z.y, T()), b0 = both(b.x, T()), b1 = both(b.y, T());
       v.x += y0.x + b0.x, v.y += y0.y + b0.y, v.z += y1.x + b1.x, v.w += y1.y + b1.y;
-      // Lane by lane the same numbers that `norm_row` reads.
       *reinterpret_cast<float4 *>(x + i) = v;
     }
-  }
-  T *out = reinterpret_cast<T *>(a.out) + (size_t)r * a.n;
-  norm_row(x, a.weight, a.bias, a.n, lane, [&](int i, float x0, float x1, float x2, float x3) {
+    return v;
+  };
+  norm_row(load, a.weight, a.bias, a.n, lane, [&](int i, float x0, float x1, float x2, float x3) {
     *reinterpret_cast<uint2 *>(out + i) = make_uint2(pack(x0, x1, T()), pack(x2, x3, T()));
   });
 }
