@@ -15,10 +15,10 @@ use super::weights::{Block, Layer, Network, Norm};
 
 /// Numbers to a head, of every Whisper.
 pub const HEAD: usize = 64;
-/// Blocks that keep a GPU's memory busy.
-pub const BLOCKS: usize = 1056;
-/// Keys of an audio that are shared out at most so many ways.
-pub const MOST_SPLITS: usize = 12;
+/// Blocks of attention to audio that keep a GPU's memory busy: two to each of an H100's processors.
+const BLOCKS: usize = 264;
+/// Keys of an audio that are shared out at most so many ways. The kernel has the same number.
+const MOST_SPLITS: usize = 12;
 /// Rows whose layer norm every block of a product does for itself.
 const FEW: usize = 16;
 /// Rows of a step that is recorded; those of more take long enough to be started one by one.
@@ -219,7 +219,7 @@ impl Decoder<'_> {
     fn look(&self, stream: &Arc<CudaStream>, shape: Shape, attend: Attend) -> Result<()> {
         let (n_head, group) = (attend.n_state as usize / HEAD, if shape.per > 1 { 4 } else { 1 });
         let chunks = shape.rows / shape.per * shape.per.div_ceil(group);
-        let splits = BLOCKS.div_ceil(chunks * n_head).clamp(1, MOST_SPLITS);
+        let splits = splits(chunks * n_head);
         let args = Attend {
             per: shape.per as i32,
             keys: shape.keys as i32,
@@ -293,6 +293,11 @@ impl Decoder<'_> {
     }
 }
 
+/// How many ways the keys of an audio are shared out where there are so many heads and chunks of rows.
+pub fn splits(blocks: usize) -> usize {
+    (BLOCKS / blocks.max(1)).clamp(1, MOST_SPLITS)
+}
+
 /// `x · weightᵀ` and what follows, in the variant for as many rows.
 ///
 /// # Errors
@@ -310,8 +315,9 @@ pub fn product(kernels: &Kernels, stream: &CudaStream, name: &str, args: &Linear
         ("gelu", 1) => 24,
         ("floats", 2) => 256,
         ("floats", _) => 128,
-        (_, 2) => 32,
-        _ => 16,
+        ("qkv" | "gelu", 2) => 32,
+        ("qkv" | "gelu", _) => 16,
+        _ => bail!("no product is called `{name}`"),
     };
     let shared = if tiles == 1 && matches!(name, "qkv" | "store" | "gelu") {
         rows * (n_in + 8) * size_of::<u16>()

@@ -7,7 +7,7 @@ use candle_core::cuda_backend::cudarc::driver::{CudaGraph, CudaSlice, CudaStream
 use candle_core::{CudaDevice, DType, Device, Result, Tensor};
 use candle_whisper_core::model::Piece;
 
-use super::decoder::{BLOCKS, HEAD, MOST_SPLITS, Shape};
+use super::decoder::{HEAD, Shape, splits};
 use super::launch::said;
 
 /// A step that can be replayed.
@@ -93,7 +93,7 @@ impl State {
         let of = |width: usize, dtype: DType| Tensor::zeros((room, width), dtype, &device);
         let n_head = n / HEAD;
         // As many splits as there may be of as many rows.
-        let most = |rows: usize| rows * n_head * MOST_SPLITS.min(BLOCKS.div_ceil(rows * n_head / 4).max(1));
+        let most = |rows: usize| rows * n_head * splits(rows.div_ceil(4) * n_head);
         let parts = (1..=room).map(most).max().unwrap_or(1) * (2 + HEAD);
         Ok(Self {
             room,

@@ -19,9 +19,7 @@ struct Attend {
   int causal; // the tokens of a row that are new in this step, or 0
 };
 
-template <typename T> struct Span {
-  const T *k, *v;
-};
+constexpr int MOST_SPLITS = 12;
 
 // Adds to what is in (m, l, acc) what another has seen.
 __device__ __forceinline__ void merge(float &m, float &l, float (&acc)[8], float m2, float l2, const float (&acc2)[8]) {
@@ -89,8 +87,7 @@ template <typename T, int G> __device__ __forceinline__ void attend(const Attend
       acc[i][d] = 0;
     }
   }
-  for (; key < end; key += 32 * U) {
-    if (key != begin + group) fetch(key, 0);
+  const auto take = [&](const uint4(&ks)[U], const uint4(&vs)[U]) {
     float scores[G][U];
 #pragma unroll
     for (int u = 0; u < U; u++) {
@@ -133,6 +130,19 @@ template <typename T, int G> __device__ __forceinline__ void attend(const Attend
       for (int i = 0; i < G; i++)
 #pragma unroll
         for (int d = 0; d < 8; d++) acc[i][d] += scores[i][u] * x[d];
+    }
+  };
+  for (; key < end; key += 32 * U) {
+    if constexpr (G == 1) {
+      // There are registers for the next keys to be on their way meanwhile.
+      uint4 ks_now[U], vs_now[U];
+#pragma unroll
+      for (int u = 0; u < U; u++) ks_now[u] = ks[u], vs_now[u] = vs[u];
+      if (key + 32 * U < end) fetch(key + 32 * U, 0);
+      take(ks_now, vs_now);
+    } else {
+      if (key != begin + group) fetch(key, 0);
+      take(ks, vs);
     }
   }
 
@@ -193,13 +203,25 @@ template <typename T, int G> __device__ __forceinline__ void attend(const Attend
   for (int t = threadIdx.x; t < G * HEAD; t += 256) {
     const int i = t / HEAD, d = t % HEAD;
     if (row0 + i >= rows) break;
-    const volatile float *parts = a.partial + ((size_t)(row0 + i) * heads + head) * a.splits * (2 + HEAD);
+    const float *parts = a.partial + ((size_t)(row0 + i) * heads + head) * a.splits * (2 + HEAD);
+    // All on their way before the first is needed, from where other blocks wrote them.
+    float tops[MOST_SPLITS], totals[MOST_SPLITS], weighted[MOST_SPLITS];
+#pragma unroll
+    for (int s = 0; s < MOST_SPLITS; s++) {
+      const float *part = parts + s * (2 + HEAD);
+      const bool there = s < a.splits;
+      tops[s] = there ? __ldcg(part) : -INFINITY;
+      totals[s] = there ? __ldcg(part + 1) : 0;
+      weighted[s] = there ? __ldcg(part + 2 + d) : 0;
+    }
     float top = -INFINITY, total = 0, sum = 0;
-    for (int s = 0; s < a.splits; s++) top = fmaxf(top, parts[s * (2 + HEAD)]);
-    for (int s = 0; s < a.splits; s++) {
-      const float scale = exp2f(parts[s * (2 + HEAD)] - top);
-      total += parts[s * (2 + HEAD) + 1] * scale;
-      sum += parts[s * (2 + HEAD) + 2 + d] * scale;
+#pragma unroll
+    for (int s = 0; s < MOST_SPLITS; s++) top = fmaxf(top, tops[s]);
+#pragma unroll
+    for (int s = 0; s < MOST_SPLITS; s++) {
+      const float scale = exp2f(tops[s] - top);
+      total += totals[s] * scale;
+      sum += weighted[s] * scale;
     }
     finish(i, d, sum, total);
   }

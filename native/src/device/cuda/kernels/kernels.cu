@@ -35,7 +35,7 @@
   LINEAR(gelu_1_##T, 1, 3, 8, 5, NORM, GELU, T)                                                                        \
   LINEAR(gelu_2_##T, 2, 4, 8, 3, PLAIN, GELU, T)                                                                       \
   LINEAR(gelu_4_##T, 4, 2, 8, 4, PLAIN, GELU, T)                                                                       \
-  LINEAR(add_1_##T, 1, 1, 8, 10, PLAIN, ADD, T)                                                                        \
+  LINEAR(add_1_##T, 1, 1, 8, 20, PLAIN, ADD, T)                                                                        \
   LINEAR(add_2_##T, 2, 1, 8, 10, PLAIN, ADD, T)                                                                        \
   LINEAR(add_4_##T, 4, 1, 8, 8, PLAIN, ADD, T)                                                                         \
   LINEAR(floats_1_##T, 1, 2, 1, 5, PLAIN, FLOATS, T)                                                                   \
