@@ -58,13 +58,22 @@ function native(...options) {
 const words = (transcript) => transcript.segments.flatMap((segment) => segment.words).map(({ word, start, end }) => ({ word, start, end }));
 const tokens = (transcript) => transcript.segments.map((segment) => segment.tokens);
 
+/** The same words at the same times, but for one of the network's positions: this module rounds products and sums apart, the program once. */
+function assertAlike(said, expected) {
+  assert.deepEqual(said.map(({ word }) => word), expected.map(({ word }) => word));
+  for (const [i, { word, start, end }] of said.entries()) {
+    assert.ok(Math.abs(start - expected[i].start) < 0.0201 && Math.abs(end - expected[i].end) < 0.0201,
+      `${word} at ${start} to ${end}, natively ${expected[i].start} to ${expected[i].end}`);
+  }
+}
+
 test("with vad the transcript is the native program's, and times are the whole recording's", async () => {
   for (const [vad, flags] of [[true, []], [{}, []],
     [{ threshold: 0.3, speech_pad_ms: 100, min_silence_duration_ms: 100 }, ["--vad_threshold", "0.3", "--vad_speech_pad_ms", "100",
       "--vad_min_silence_duration_ms", "100"]]]) {
     const [said, expected] = [await transcribed({ vad }), native("--vad", "True", ...flags)];
     assert.deepEqual(tokens(said), tokens(expected));
-    assert.deepEqual(words(said), words(expected));
+    assertAlike(words(said), words(expected));
     assert.equal(said.text, expected.text);
     const starts = words(said).map(({ start }) => start);
     assert.ok(starts.every((start) => (start > 19.5 && start < 22) || (start > 56 && start < 58.5)), starts.join());
