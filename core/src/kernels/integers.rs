@@ -12,7 +12,7 @@ use super::simd::Avx512;
 use super::simd::Neon;
 use super::simd::{PAIRED, Simd, WIDTH};
 use super::store::{Blocks, LONGEST_BLOCK};
-use super::tile::{End, Place, Rows, finish};
+use super::tile::{End, Place, Rows, finish_vectors};
 use super::{math, pool};
 
 /// The largest integer that a row is rounded to: with the largest of a matrix, 128, and the steps of the longest block
@@ -268,10 +268,9 @@ unsafe fn tile<const M: usize, S: Simd>(
             }
         }
     }
-    let mut numbers = [[0f32; WIDTH]; M];
-    for (i, (numbers, total)) in numbers.iter_mut().zip(totals).enumerate() {
-        S::store(S::mul(total, S::splat(x.scales[first + i])), numbers);
+    for (i, total) in totals.iter_mut().enumerate() {
+        *total = S::mul(*total, S::splat(x.scales[first + i]));
     }
     // SAFETY: by this function's contract.
-    unsafe { finish::<M, S>(&mut numbers, out, end) };
+    unsafe { finish_vectors::<M, S>(totals, out, end) };
 }

@@ -108,6 +108,35 @@ pub(super) unsafe fn finish<const M: usize, S: Simd>(sums: &mut [[f32; WIDTH]; M
     }
 }
 
+/// [`finish`] of sums in registers, which whole rows do not leave for it.
+///
+/// # Safety
+/// As [`finish`].
+#[inline(always)]
+pub(super) unsafe fn finish_vectors<const M: usize, S: Simd>(sums: [S::V; M], out: Place, end: End<'_>) {
+    // A browser's module has no room for another way to the same.
+    let is_whole = cfg!(not(target_family = "wasm")) && out.columns == WIDTH && end.then != Then::Gelu;
+    let (true, Ok(bias)) = (is_whole, <&[f32; WIDTH]>::try_from(end.bias)) else {
+        let mut rows = [[0f32; WIDTH]; M];
+        for (row, sum) in rows.iter_mut().zip(sums) {
+            S::store(sum, row);
+        }
+        // SAFETY: by this function's contract.
+        return unsafe { finish::<M, S>(&mut rows, out, end) };
+    };
+    for (i, mut sum) in sums.into_iter().enumerate() {
+        // SAFETY: by this function's contract, a row of as many columns.
+        let out = unsafe { &mut *out.at.add(i * out.stride).cast::<[f32; WIDTH]>() };
+        if end.last {
+            sum = S::add(sum, S::load(bias));
+        }
+        if !end.first || end.then == Then::Add {
+            sum = S::add(sum, S::load(out));
+        }
+        S::store(sum, out);
+    }
+}
+
 /// `M` rows of `x` by a panel.
 ///
 /// # Safety
