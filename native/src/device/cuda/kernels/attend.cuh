@@ -19,7 +19,7 @@ struct Attend {
   int causal; // the tokens of a row that are new in this step, or 0
 };
 
-constexpr int MOST_SPLITS = 12;
+constexpr int MOST_SPLITS = 12; // as `decoder.rs` has it
 
 // Adds to what is in (m, l, acc) what another has seen.
 __device__ __forceinline__ void merge(float &m, float &l, float (&acc)[8], float m2, float l2, const float (&acc2)[8]) {

@@ -43,8 +43,10 @@ __device__ __forceinline__ int place(int row, int chunk) { return row * 8 + (chu
 
 // A thread's part of the keys and values of a tile, which a block of 256 fetches.
 template <typename T> struct Fetch {
-  const T *from; // base: the head's part of the first position
-  int row, to, next, n_state;
+  const T *from;              // its part of a key, 32 keys of a tile apart
+  int row, to, next, n_state; // the key's place in the tile, where it goes, and how far on the next one is
+
+  // base: the head's part of the first position's query
   __device__ __forceinline__ Fetch(const T *base, int width, const Flash &a)
       : from(base + a.n_state + (size_t)(threadIdx.x / 8) * width + threadIdx.x % 8 * 8), row(threadIdx.x / 8),
         to(place(threadIdx.x / 8, threadIdx.x % 8)), next(32 * width), n_state(a.n_state) {}
