@@ -329,8 +329,8 @@ impl Tile<'_> {
         for (j, panel) in panels.chunks_exact(WIDTH * s.d).enumerate() {
             // SAFETY: by this function's contract.
             let sums = unsafe { sums::<M, S, _>(q, panel.as_chunks().0) };
-            for (i, sums) in sums.iter().enumerate() {
-                scores[i * KEYS + j * WIDTH..][..WIDTH].copy_from_slice(sums);
+            for (i, sum) in sums.into_iter().enumerate() {
+                S::store(sum, &mut scores[i * KEYS + j * WIDTH..].as_chunks_mut().0[0]);
             }
         }
         let width = totals.len() / M;
@@ -347,9 +347,9 @@ impl Tile<'_> {
             let panel = &panel[self.keys.start * WIDTH..self.keys.end * WIDTH];
             // SAFETY: there are scores of `M` rows.
             let sums = unsafe { sums::<M, S, _>(scores, panel.as_chunks().0) };
-            for (i, sums) in sums.iter().enumerate() {
-                let total = &mut totals[i * width + j * WIDTH..][..WIDTH];
-                total.iter_mut().zip(sums).for_each(|(total, x)| *total += x);
+            for (i, sum) in sums.into_iter().enumerate() {
+                let total = &mut totals[i * width + j * WIDTH..].as_chunks_mut().0[0];
+                S::store(S::add(S::load(total), sum), total);
             }
         }
     }

@@ -12,7 +12,7 @@ use super::simd::Avx512;
 use super::simd::Neon;
 use super::simd::{PAIRED, Simd, WIDTH};
 use super::store::{Blocks, LONGEST_BLOCK};
-use super::tile::{End, Place, Rows, finish_vectors};
+use super::tile::{End, Place, Rows, finish};
 use super::{math, pool};
 
 /// The largest integer that a row is rounded to: with the largest of a matrix, 128, and the steps of the longest block
@@ -154,7 +154,7 @@ unsafe fn piece_in<S: Simd>(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out
                 from,
             };
             let columns = WIDTH.min(job.n - j * WIDTH);
-            let bias = &job.bias[j * WIDTH..][..WIDTH];
+            let bias = &job.bias.as_chunks().0[j];
             let end = End { first: from == 0, last: to == k, bias, then: job.then };
             for row in job.rows.clone().step_by(S::ROWS) {
                 // SAFETY: inside of what this function was given.
@@ -272,5 +272,5 @@ unsafe fn tile<const M: usize, S: Simd>(
         *total = S::mul(*total, S::splat(x.scales[first + i]));
     }
     // SAFETY: by this function's contract.
-    unsafe { finish_vectors::<M, S>(totals, out, end) };
+    unsafe { finish::<M, S>(totals, out, end) };
 }

@@ -280,7 +280,7 @@ unsafe fn piece_in<S: Simd>(
         let to = (from + steps).min(k);
         for j in job.part.clone() {
             let columns = WIDTH.min(w.n - j * WIDTH);
-            let bias = &w.bias[j * WIDTH..][..WIDTH];
+            let bias = &w.bias.as_chunks().0[j];
             let end = End { first: from == 0, last: to == k, bias, then: job.then };
             let x = Rows { values: &job.x.values[from..], stride: job.x.stride };
             // SAFETY: inside of what this function was given.

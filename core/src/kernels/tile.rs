@@ -65,7 +65,7 @@ pub(super) struct Place {
 pub(super) struct End<'a> {
     pub first: bool,
     pub last: bool,
-    pub bias: &'a [f32],
+    pub bias: &'a [f32; WIDTH],
     pub then: Then,
 }
 
@@ -79,7 +79,7 @@ pub(super) unsafe fn tile<const M: usize, S: Simd, P: Steps>(
     end: End<'_>,
 ) {
     // SAFETY: by this function's contract.
-    unsafe { finish::<M, S>(&mut sums::<M, S, P>(x, panel), out, end) };
+    unsafe { finish::<M, S>(sums::<M, S, P>(x, panel), out, end) };
 }
 
 /// Does with the sums of `M` rows what is to be done, and puts them where they go.
@@ -87,53 +87,33 @@ pub(super) unsafe fn tile<const M: usize, S: Simd, P: Steps>(
 /// # Safety
 /// `out` must be valid for `M` rows.
 #[inline(always)]
-pub(super) unsafe fn finish<const M: usize, S: Simd>(sums: &mut [[f32; WIDTH]; M], out: Place, end: End<'_>) {
-    for (i, row) in sums.iter_mut().enumerate() {
-        // SAFETY: by this function's contract.
-        let out = unsafe { std::slice::from_raw_parts_mut(out.at.add(i * out.stride), out.columns) };
-        if end.last {
-            row.iter_mut().zip(end.bias).for_each(|(x, b)| *x += b);
-        }
-        if !end.first || end.then == Then::Add {
-            row.iter_mut().zip(&*out).for_each(|(x, y)| *x += y);
-        }
-        if end.last && end.then == Then::Gelu {
-            row.iter_mut().for_each(|x| *x = math::gelu_one::<S>(*x));
-        }
-        // The common case apart: its length is known, so it becomes two stores.
-        match <&mut [f32; WIDTH]>::try_from(&mut *out) {
-            Ok(out) => *out = *row,
-            Err(_) => out.copy_from_slice(&row[..out.len()]),
-        }
-    }
-}
-
-/// [`finish`] of sums in registers, which whole rows do not leave for it.
-///
-/// # Safety
-/// As [`finish`].
-#[inline(always)]
-pub(super) unsafe fn finish_vectors<const M: usize, S: Simd>(sums: [S::V; M], out: Place, end: End<'_>) {
-    // A browser's module has no room for another way to the same.
-    let is_whole = cfg!(not(target_family = "wasm")) && out.columns == WIDTH && end.then != Then::Gelu;
-    let (true, Ok(bias)) = (is_whole, <&[f32; WIDTH]>::try_from(end.bias)) else {
-        let mut rows = [[0f32; WIDTH]; M];
-        for (row, sum) in rows.iter_mut().zip(sums) {
-            S::store(sum, row);
-        }
-        // SAFETY: by this function's contract.
-        return unsafe { finish::<M, S>(&mut rows, out, end) };
-    };
+pub(super) unsafe fn finish<const M: usize, S: Simd>(sums: [S::V; M], out: Place, end: End<'_>) {
+    let adds = !end.first || end.then == Then::Add;
+    // A row of fewer columns is finished here, and then copied.
+    let (fewer, mut room) = (out.columns < WIDTH, [0f32; WIDTH]);
     for (i, mut sum) in sums.into_iter().enumerate() {
-        // SAFETY: by this function's contract, a row of as many columns.
-        let out = unsafe { &mut *out.at.add(i * out.stride).cast::<[f32; WIDTH]>() };
+        // SAFETY: by this function's contract; a row of sixteen columns is as long as the array.
+        let at = unsafe { out.at.add(i * out.stride) };
+        if fewer && adds {
+            // SAFETY: as above.
+            room[..out.columns].copy_from_slice(unsafe { std::slice::from_raw_parts(at, out.columns) });
+        }
+        // SAFETY: as above.
+        let to = if fewer { &mut room } else { unsafe { &mut *at.cast::<[f32; WIDTH]>() } };
         if end.last {
-            sum = S::add(sum, S::load(bias));
+            sum = S::add(sum, S::load(end.bias));
         }
-        if !end.first || end.then == Then::Add {
-            sum = S::add(sum, S::load(out));
+        if adds {
+            sum = S::add(sum, S::load(to));
         }
-        S::store(sum, out);
+        S::store(sum, to);
+        if end.last && end.then == Then::Gelu {
+            to.iter_mut().for_each(|x| *x = math::gelu_one::<S>(*x));
+        }
+        if fewer {
+            // SAFETY: as above.
+            unsafe { at.copy_from_nonoverlapping(room.as_ptr(), out.columns) };
+        }
     }
 }
 
@@ -142,7 +122,7 @@ pub(super) unsafe fn finish_vectors<const M: usize, S: Simd>(sums: [S::V; M], ou
 /// # Safety
 /// `x` must have `M` rows as long as the panel.
 #[inline(always)]
-pub(super) unsafe fn sums<const M: usize, S: Simd, P: Steps>(x: Rows<'_>, panel: P) -> [[f32; WIDTH]; M] {
+pub(super) unsafe fn sums<const M: usize, S: Simd, P: Steps>(x: Rows<'_>, panel: P) -> [S::V; M] {
     if M == 1 {
         return [one::<S, P>(&x.values[..panel.len()], panel); M];
     }
@@ -159,24 +139,12 @@ pub(super) unsafe fn sums<const M: usize, S: Simd, P: Steps>(x: Rows<'_>, panel:
             *sum = S::mul_add(S::splat(x), w, *sum);
         }
     }
-    // Not `map`: its closure would be a function that does not know the processor's instructions.
-    let mut out = [[0f32; WIDTH]; M];
-    for (out, sum) in out.iter_mut().zip(sums) {
-        S::store(sum, out);
-    }
-    out
-}
-
-#[inline(always)]
-fn stored<S: Simd>(v: S::V) -> [f32; WIDTH] {
-    let mut out = [0f32; WIDTH];
-    S::store(v, &mut out);
-    out
+    sums
 }
 
 /// One row by a panel, in sums that do not wait for each other.
 #[inline(always)]
-fn one<S: Simd, P: Steps>(x: &[f32], panel: P) -> [f32; WIDTH] {
+fn one<S: Simd, P: Steps>(x: &[f32], panel: P) -> S::V {
     match S::CHAINS {
         2 => chains::<2, S, P>(x, panel),
         _ => chains::<4, S, P>(x, panel),
@@ -184,7 +152,7 @@ fn one<S: Simd, P: Steps>(x: &[f32], panel: P) -> [f32; WIDTH] {
 }
 
 #[inline(always)]
-fn chains<const N: usize, S: Simd, P: Steps>(x: &[f32], panel: P) -> [f32; WIDTH] {
+fn chains<const N: usize, S: Simd, P: Steps>(x: &[f32], panel: P) -> S::V {
     let mut sums = [S::splat(0.0); N];
     let (whole, rest) = x.as_chunks::<N>();
     for (i, x) in whole.iter().enumerate() {
@@ -207,5 +175,5 @@ fn chains<const N: usize, S: Simd, P: Steps>(x: &[f32], panel: P) -> [f32; WIDTH
             sums[i] = S::add(sums[2 * i], sums[2 * i + 1]);
         }
     }
-    stored::<S>(sums[0])
+    sums[0]
 }

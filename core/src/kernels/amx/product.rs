@@ -214,7 +214,7 @@ unsafe fn piece_of<const X: usize, const W: usize, S: Simd, U: Unit>(
                     if j >= job.part.end || row >= job.m {
                         continue;
                     }
-                    let bias = &bias[j * WIDTH..][..WIDTH];
+                    let bias = &bias.as_chunks().0[j];
                     let end = End { first: from == 0, last: to == steps, bias, then: job.then };
                     let columns = WIDTH.min(n - j * WIDTH);
                     // SAFETY: inside of what this function was given.
@@ -235,10 +235,10 @@ unsafe fn piece_of<const X: usize, const W: usize, S: Simd, U: Unit>(
 /// `out` must be valid for them.
 #[inline(always)]
 unsafe fn put<S: Simd>(sums: &mut Sums, m: usize, out: Place, end: End<'_>) {
-    let bias = end.bias.first_chunk().filter(|_| end.last).map(S::load);
+    let bias = S::load(end.bias);
     for (i, row) in sums.0.iter_mut().enumerate().take(m) {
         let mut v = S::load(row);
-        if let Some(bias) = bias {
+        if end.last {
             v = S::add(v, bias);
         }
         if !end.first || end.then == Then::Add {
