@@ -28,28 +28,19 @@ __device__ __forceinline__ void products_end(float (&c)[8][4]) {
   asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
   keep(c);
 }
-#define PRODUCT(TYPE, TURNED)                                                                                          \
-  asm volatile("{.reg .pred add; setp.ne.b32 add, %37, 0;"                                                             \
-               "wgmma.mma_async.sync.aligned.m64n64k16.f32." TYPE "." TYPE " " SUMS_32                                 \
-               ", {%32,%33,%34,%35}, %36, add, 1, 1, " TURNED ";}"                                                     \
-               : ALL_SUMS(c)                                                                                           \
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add))
 
 // c (64, 64) = or += a (64, 16) · b (64, 16)ᵀ, or with TURNED b (16, 64); rows of `a` and `c` lie as in `mma`, 16 to a warp.
-template <bool TURNED>
-__device__ __forceinline__ void product(float (&c)[8][4], const uint32_t (&a)[4], uint64_t b, int add, f16) {
-  if constexpr (TURNED)
-    PRODUCT("f16", "1");
-  else
-    PRODUCT("f16", "0");
-}
-template <bool TURNED>
-__device__ __forceinline__ void product(float (&c)[8][4], const uint32_t (&a)[4], uint64_t b, int add, bf16) {
-  if constexpr (TURNED)
-    PRODUCT("bf16", "1");
-  else
-    PRODUCT("bf16", "0");
-}
+#define PRODUCT(T, TYPE)                                                                                               \
+  template <bool TURNED>                                                                                               \
+  __device__ __forceinline__ void product(float (&c)[8][4], const uint32_t (&a)[4], uint64_t b, int add, T) {          \
+    asm volatile("{.reg .pred add; setp.ne.b32 add, %37, 0;"                                                           \
+                 "wgmma.mma_async.sync.aligned.m64n64k16.f32." TYPE "." TYPE " " SUMS_32                               \
+                 ", {%32,%33,%34,%35}, %36, add, 1, 1, %38;}"                                                          \
+                 : ALL_SUMS(c)                                                                                         \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add), "n"(TURNED));                         \
+  }
+PRODUCT(f16, "f16")
+PRODUCT(bf16, "bf16")
 
 // Block (⌈n_ctx / 128⌉, n_head, batch) of 256.
 template <typename T> __device__ __forceinline__ void flash_90a(const Flash a) {
