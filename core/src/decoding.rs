@@ -148,6 +148,11 @@ impl<'a> DecodingTask<'a> {
         self.options.beam_size.or(self.options.best_of).unwrap_or(1)
     }
 
+    /// Whether each window has one candidate, which nothing takes the place of.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.n_group() == 1
+    }
+
     /// Tokens that a row may come to have.
     fn capacity(&self) -> usize {
         (self.initial_tokens.len() + self.sample_len).min(self.model.dims().n_text_ctx)

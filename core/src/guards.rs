@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 mod loops;
 mod phantoms;
 
+pub(crate) use loops::SPARE_TOKENS;
 pub use loops::longest_loop;
 pub use phantoms::is_phantom;
 

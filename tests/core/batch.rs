@@ -62,13 +62,19 @@ fn a_segment_without_an_end_is_kept_where_there_was_room_for_one() {
 #[test]
 fn a_window_of_a_batch_is_heard_in_full_where_its_sound_alone_does_not_do() {
     let twice = [T0, HELLO, WORLD, HELLO, T0 + 100, T0 + 100, HELLO, WORLD, HELLO, T0 + 500];
-    let scripted = Scripted::approximate(&[&[sure(&twice)], &[sure(&[T0, WORLD, T0 + 500])]]);
-    let options = TranscribeOptions {
-        batch: Some(2),
-        condition_on_previous_text: false,
-        guards: false,
-        ..TranscribeOptions::default()
-    };
-    let transcript = scripted.transcriber().run(&jfk(), options, &mut Silent).unwrap();
-    assert_eq!((transcript.text.as_str(), scripted.heard()), (" world", vec![1344, 3000]));
+    // Given up before its end: of two words and eight more, which say nothing new, no more is asked.
+    let circles: Vec<u32> = [T0].into_iter().chain([HELLO, WORLD].repeat(60)).collect();
+    for (bad, n_run) in [(&twice[..], twice.len()), (&circles, 10)] {
+        let good = [T0, WORLD, T0 + 500];
+        let scripted = Scripted::approximate(&[&[sure(bad)], &[sure(&good)]]);
+        let options = TranscribeOptions {
+            batch: Some(2),
+            condition_on_previous_text: false,
+            guards: false,
+            ..TranscribeOptions::default()
+        };
+        let transcript = scripted.transcriber().run(&jfk(), options, &mut Silent).unwrap();
+        assert_eq!((transcript.text.as_str(), scripted.heard()), (" world", vec![1344, 3000]));
+        assert_eq!(scripted.n_run(), [n_run, good.len()]);
+    }
 }

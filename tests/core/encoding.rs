@@ -61,6 +61,17 @@ fn what_is_said_twice_too_late_or_improbably_is_heard_in_full() {
 }
 
 #[test]
+fn a_text_that_goes_round_in_circles_is_given_up_at_once_and_heard_in_full() {
+    let circles: Vec<u32> = [T0].into_iter().chain([HELLO, WORLD].repeat(60)).collect();
+    let good = [T0, AGAIN, T0 + 500];
+    let model = Scripted::approximate(&[&[sure(&circles)], &[sure(&good)]]);
+    let (frames, text) = heard(&model, 11, options(AudioContext::Auto));
+    assert_eq!((frames, text.as_str()), (vec![1344, 3000], " again"));
+    // Of two words and eight more, which say nothing new, no more is asked.
+    assert_eq!(model.n_run(), [10, good.len()]);
+}
+
+#[test]
 fn a_full_window_climbs_the_ladder_from_its_first_temperature() {
     let bad = [T0, HELLO, WORLD, T0 + 500];
     let model = Scripted::approximate(&[&[unsure(&bad)], &[unsure(&bad), sure(&[T0, WORLD, T0 + 500])]]);

@@ -51,6 +51,8 @@ struct State {
     heard: Vec<usize>,
     /// What each decoding was given before its first token.
     prompts: Vec<Vec<u32>>,
+    /// Tokens that each of them went on to run.
+    n_run: Vec<usize>,
 }
 
 impl Scripted {
@@ -89,6 +91,10 @@ impl Scripted {
 
     pub(crate) fn heard(&self) -> Vec<usize> {
         self.state.lock().unwrap().heard.clone()
+    }
+
+    pub(crate) fn n_run(&self) -> Vec<usize> {
+        self.state.lock().unwrap().n_run.clone()
     }
 
     pub(crate) fn prompts(&self) -> Vec<Vec<u32>> {
@@ -133,6 +139,9 @@ impl Model for Scripted {
         if cache.is_empty() {
             (state.begin, state.attempt) = (n_new, state.attempt + 1);
             state.prompts.push(tokens.to_vec2()?.swap_remove(0));
+            state.n_run.push(0);
+        } else if let Some(n_run) = state.n_run.last_mut() {
+            *n_run += n_new;
         }
         let window = xa.tensor()?.flatten_all()?.to_vec1::<f32>()?[0];
         let first = cache.len();

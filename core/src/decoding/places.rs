@@ -43,7 +43,12 @@ pub(crate) trait Asker<'a> {
     /// The leading candidate's sampled tokens so far, of the window that has been there longest.
     fn on_tokens(&mut self, id: usize, tokens: &[u32]) -> ControlFlow<()>;
 
-    /// A window is decoded.
+    /// Whether nothing that follows these sampled tokens would make a difference any more.
+    fn is_vain(&self, _id: usize, _tokens: &[u32]) -> bool {
+        false
+    }
+
+    /// A window is decoded, or was in vain.
     fn done(&mut self, id: usize, audio: Arc<Piece>, result: DecodingResult) -> Result<ControlFlow<()>>;
 }
 
@@ -315,7 +320,8 @@ impl<'a> Places<'a> {
         let sources = self.sample(&hidden)?;
         let n_group = self.n_group;
         for (i, (place, sources)) in self.places.iter().flatten().zip(sources).enumerate() {
-            if place.is_finished() {
+            let is_vain = || place.wanted.task.is_alone() && asker.is_vain(place.wanted.id, place.tokens());
+            if place.is_finished() || is_vain() {
                 finished.push(i);
             } else if let Some(sources) = sources {
                 let rows = source_rows[i * n_group..].iter_mut().zip(sources);

@@ -1,5 +1,8 @@
 //! Text that goes round in circles.
 
+/// Tokens that say nothing new, from which on a text goes round in circles.
+pub(crate) const SPARE_TOKENS: usize = 8;
+
 /// The part of `tokens` that says least new, as (length of what is repeated, times it is there, one after the other), if it is
 /// there three times and says nothing new for `spare` tokens.
 ///

@@ -1,15 +1,18 @@
 //! What the encoder hears of a window: 30 s, or its sound and little more ([`AudioContext`]). What is written of less is believed only if
 //! nothing speaks against it; else all of the window is heard.
 
+use std::ops::ControlFlow;
+
 use candle_core::{Device, Tensor};
 
 use super::fallback::{self, Verdict};
 use super::{Sound, Transcriber, Transcription, Window};
 use crate::audio::N_FRAMES;
-use crate::decoding::{self, DecodingResult, LanguageProbability};
+use crate::decoding::{self, DecodingResult, DecodingTask, LanguageProbability};
 use crate::error::Result;
+use crate::guards::{SPARE_TOKENS, longest_loop};
 use crate::model::AudioFeatures;
-use crate::observer::Observer;
+use crate::observer::{Event, Observer};
 use crate::options::{AudioContext, TranscribeOptions};
 
 /// Mel frames after the sound: cut off at its end, the network makes words up.
@@ -95,18 +98,52 @@ impl Transcriber {
     ) -> Result<Option<(AudioFeatures, Vec<DecodingResult>)>> {
         let mut xa = xa;
         if is_brief {
-            let (model, tokenizer) = (self.model(), self.tokenizer());
-            let temperatures = run.options.temperatures.first().copied().into_iter().collect();
-            let options = TranscribeOptions { temperatures, ..run.options.clone() };
-            let result =
-                fallback::decode_with_fallback(model, tokenizer, &xa, &options, window.seek, observer)?;
-            let Some(result) = result else { return Ok(None) };
-            if self.is_believed(&run.options, window, &result) {
-                return Ok(Some((xa, vec![result])));
+            match self.decoded_briefly(&run.options, window, &xa, observer)? {
+                ControlFlow::Continue(Some(result)) => return Ok(Some((xa, vec![result]))),
+                ControlFlow::Continue(None) => xa = self.encode(run.sound.again(window)?, 1)?,
+                ControlFlow::Break(()) => return Ok(None),
             }
-            xa = self.encode(run.sound.again(window)?, 1)?;
         }
         Ok(self.ladder(run, window, &xa, observer)?.map(|tried| (xa, tried)))
+    }
+
+    /// What is written of a window's sound alone at the first temperature, if it is believed; `Break` if the observer stopped it.
+    fn decoded_briefly(
+        &self,
+        options: &TranscribeOptions,
+        window: Window,
+        xa: &AudioFeatures,
+        observer: &mut dyn Observer,
+    ) -> Result<ControlFlow<(), Option<DecodingResult>>> {
+        let temperature = options.temperatures.first().copied().unwrap_or(0.0);
+        let decode = fallback::options_at(&options.decode, temperature);
+        let task = DecodingTask::new(self.model(), self.tokenizer(), &decode)?;
+        let mut is_vain = false;
+        let mut on_tokens = |tokens: &[u32]| -> ControlFlow<()> {
+            is_vain = task.is_alone() && self.is_vain(window, tokens);
+            if is_vain {
+                return ControlFlow::Break(());
+            }
+            observer.event(Event::Text { so_far: &self.tokenizer().decode(tokens) })
+        };
+        let results = task.run(xa, &[fallback::seed(options, window.seek, 0)], &mut on_tokens)?;
+        Ok(match results.and_then(|mut results| results.pop()) {
+            Some(result) => {
+                ControlFlow::Continue(self.is_believed(options, window, &result).then_some(result))
+            }
+            None if is_vain => ControlFlow::Continue(None),
+            None => ControlFlow::Break(()),
+        })
+    }
+
+    /// Whether these tokens, and whatever follows them, are not believed of a window's sound alone: time went on after its end, or the text
+    /// goes round in circles.
+    pub(super) fn is_vain(&self, window: Window, tokens: &[u32]) -> bool {
+        let special = self.tokenizer().special();
+        let sound = window.segment_size * self.model().dims().n_audio_ctx / N_FRAMES;
+        let last = special.timestamp_begin as usize + sound + LATE;
+        let text: Vec<u32> = tokens.iter().copied().filter(|&token| token < special.eot).collect();
+        tokens.iter().any(|&token| token as usize > last) || longest_loop(&text, SPARE_TOKENS).is_some()
     }
 
     /// Whether what was written of a window's sound alone is what is said there: where no long rest tells the network that nothing
@@ -117,13 +154,11 @@ impl Transcriber {
         window: Window,
         result: &DecodingResult,
     ) -> bool {
-        let special = self.tokenizer().special();
-        let sound = window.segment_size * self.model().dims().n_audio_ctx / N_FRAMES;
-        let last = special.timestamp_begin as usize + sound + LATE;
-        let text: Vec<u32> = result.tokens.iter().copied().filter(|&token| token < special.eot).collect();
+        let eot = self.tokenizer().special().eot;
+        let text: Vec<u32> = result.tokens.iter().copied().filter(|&token| token < eot).collect();
         fallback::judge(options, result) == Verdict::Accept
             && result.is_complete
-            && result.tokens.iter().all(|&token| token as usize <= last)
+            && !self.is_vain(window, &result.tokens)
             && !is_said_twice(&text)
     }
 

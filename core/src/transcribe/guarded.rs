@@ -4,14 +4,12 @@
 use super::{Transcriber, Transcription, Window, fallback};
 use crate::decoding::{DecodingResult, DecodingTask};
 use crate::error::Result;
-use crate::guards::{Check, How, LeftOut, Reading, Readings, Why, is_phantom, longest_loop};
+use crate::guards::{Check, How, LeftOut, Reading, Readings, SPARE_TOKENS, Why, is_phantom, longest_loop};
 use crate::model::AudioFeatures;
 use crate::observer::{Event, Observer};
 use crate::timing::{self, WordOptions};
 use crate::transcript::Segment;
 
-/// Tokens that say nothing new, from which on a text goes round in circles.
-const SPARE_TOKENS: usize = 8;
 /// Fewer words say little of how the attention moves.
 const FEW_WORDS: usize = 6;
 

@@ -338,6 +338,10 @@ impl<'a> Asker<'a> for Together<'a, '_> {
         self.flow()
     }
 
+    fn is_vain(&self, id: usize, tokens: &[u32]) -> bool {
+        self.jobs.get(&id).is_some_and(|job| job.is_brief && self.transcriber.is_vain(job.window, tokens))
+    }
+
     fn done(&mut self, id: usize, audio: Arc<Piece>, result: DecodingResult) -> Result<ControlFlow<()>> {
         let Some(mut job) = self.jobs.remove(&id) else { return Ok(self.flow()) };
         let number = job.number;
