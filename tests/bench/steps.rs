@@ -1,8 +1,9 @@
 //! `cargo run --release --example steps -- MODEL_FOLDER [THREADS [f32|quantised [plain|neon|dotprod|avx2|avx512|vnni|amx]]]`: CPU and wall time of each part
-//! of a window, best of some turns, of a decoded token at several positions, which must not grow with the position, and
+//! of a window, best of some turns, of a decoded token at several positions, which must not grow with the position, of eight windows at once, and
 //! of the encoder's kernels, with the instructions named or all that the processor has.
 #![allow(clippy::print_stdout, clippy::disallowed_methods)]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -12,8 +13,10 @@ use candle_whisper::device::{DeviceRequest, Precision};
 use candle_whisper_core::audio::Waveform;
 use candle_whisper_core::kernels::{self, Convolution, Level, Panels, Part, Products};
 use candle_whisper_core::mel::LogMel;
-use candle_whisper_core::model::Model;
+use candle_whisper_core::model::{AudioFeatures, Model};
 
+/// Windows of a batch.
+const WINDOWS: usize = 8;
 /// Tokens in the context when a step is timed.
 const POSITIONS: [usize; 4] = [10, 100, 200, 400];
 
@@ -87,6 +90,12 @@ fn main() -> anyhow::Result<()> {
         let step = time(30, || Ok(model.project(&model.decode(&one, &xa, &mut cache)?.squeeze(1)?)?))?;
         show(&format!("a token at position {position}"), step);
     }
+    let eight = AudioFeatures::from(vec![Arc::clone(&xa.pieces()[0]); WINDOWS]);
+    let mut cache = model.new_cache(WINDOWS, 130)?;
+    model.decode(&tokens(100)?.repeat((WINDOWS, 1))?, &eight, &mut cache)?;
+    let one = tokens(1)?.repeat((WINDOWS, 1))?;
+    let step = time(30, || Ok(model.project(&model.decode(&one, &eight, &mut cache)?.squeeze(1)?)?))?;
+    show("a token of each of 8 windows", step);
 
     let n = dims.n_state;
     let random = |shape: &[usize]| Tensor::rand(-1f32, 1f32, shape, &Device::Cpu);
