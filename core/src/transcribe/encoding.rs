@@ -8,11 +8,11 @@ use candle_core::{Device, Tensor};
 use super::fallback::{self, Verdict};
 use super::{Sound, Transcriber, Transcription, Window};
 use crate::audio::N_FRAMES;
-use crate::decoding::{self, DecodingResult, DecodingTask, LanguageProbability};
+use crate::decoding::{self, DecodingResult, LanguageProbability};
 use crate::error::Result;
 use crate::guards::{SPARE_TOKENS, longest_loop};
 use crate::model::AudioFeatures;
-use crate::observer::{Event, Observer};
+use crate::observer::Observer;
 use crate::options::{AudioContext, TranscribeOptions};
 
 /// Mel frames after the sound: cut off at its end, the network makes words up.
@@ -117,21 +117,18 @@ impl Transcriber {
     ) -> Result<ControlFlow<(), Option<DecodingResult>>> {
         let temperature = options.temperatures.first().copied().unwrap_or(0.0);
         let decode = fallback::options_at(&options.decode, temperature);
-        let task = DecodingTask::new(self.model(), self.tokenizer(), &decode)?;
-        let mut is_vain = false;
-        let mut on_tokens = |tokens: &[u32]| -> ControlFlow<()> {
-            is_vain = task.is_alone() && self.is_vain(window, tokens);
-            if is_vain {
-                return ControlFlow::Break(());
-            }
-            observer.event(Event::Text { so_far: &self.tokenizer().decode(tokens) })
+        let by = (&decode, fallback::seed(options, window.seek, 0));
+        let mut gave_up = false;
+        let mut is_vain = |tokens: &[u32]| {
+            gave_up = self.is_vain(window, tokens);
+            gave_up
         };
-        let results = task.run(xa, &[fallback::seed(options, window.seek, 0)], &mut on_tokens)?;
-        Ok(match results.and_then(|mut results| results.pop()) {
+        let result = fallback::decode_once(self.model(), self.tokenizer(), xa, by, &mut is_vain, observer)?;
+        Ok(match result {
             Some(result) => {
                 ControlFlow::Continue(self.is_believed(options, window, &result).then_some(result))
             }
-            None if is_vain => ControlFlow::Continue(None),
+            None if gave_up => ControlFlow::Continue(None),
             None => ControlFlow::Break(()),
         })
     }

@@ -83,12 +83,9 @@ pub(super) fn all_readings(
     let mut results = Vec::new();
     for (rung, &temperature) in options.temperatures.iter().enumerate() {
         let decode = options_at(&options.decode, temperature);
-        let task = DecodingTask::new(model, tokenizer, &decode)?;
-        let mut on_tokens = |tokens: &[u32]| -> ControlFlow<()> {
-            observer.event(Event::Text { so_far: &tokenizer.decode(tokens) })
-        };
-        let decoded = task.run(xa, &[seed(options, seek, rung)], &mut on_tokens)?;
-        let Some(result) = decoded.and_then(|mut decoded| decoded.pop()) else { return Ok(None) };
+        let seed = seed(options, seek, rung);
+        let result = decode_once(model, tokenizer, xa, (&decode, seed), &mut |_| false, observer)?;
+        let Some(result) = result else { return Ok(None) };
         let verdict = judge(options, &result);
         results.push(result);
         let Verdict::Retry(reason) = verdict else { break };
@@ -100,6 +97,27 @@ pub(super) fn all_readings(
         }
     }
     Ok(Some(results))
+}
+
+/// Decodes an encoded window once, by these options and this seed; `None` if the observer stopped it, or if `is_vain` said of its only
+/// candidate's tokens that nothing that follows makes a difference.
+pub(super) fn decode_once(
+    model: &dyn Model,
+    tokenizer: &Tokenizer,
+    xa: &AudioFeatures,
+    (options, seed): (&DecodingOptions, u64),
+    is_vain: &mut dyn FnMut(&[u32]) -> bool,
+    observer: &mut dyn Observer,
+) -> Result<Option<DecodingResult>> {
+    let task = DecodingTask::new(model, tokenizer, options)?;
+    let mut on_tokens = |tokens: &[u32]| -> ControlFlow<()> {
+        if task.is_alone() && is_vain(tokens) {
+            return ControlFlow::Break(());
+        }
+        observer.event(Event::Text { so_far: &tokenizer.decode(tokens) })
+    };
+    let results = task.run(xa, &[seed], &mut on_tokens)?;
+    Ok(results.and_then(|mut results| results.pop()))
 }
 
 /// Random numbers follow from seed, place and attempt alone, so no state has to be kept between windows.

@@ -2,11 +2,11 @@
 //! reading kept, and what was written where nobody speaks is left out.
 
 use super::{Transcriber, Transcription, Window, fallback};
-use crate::decoding::{DecodingResult, DecodingTask};
+use crate::decoding::DecodingResult;
 use crate::error::Result;
 use crate::guards::{Check, How, LeftOut, Reading, Readings, SPARE_TOKENS, Why, is_phantom, longest_loop};
 use crate::model::AudioFeatures;
-use crate::observer::{Event, Observer};
+use crate::observer::Observer;
 use crate::timing::{self, WordOptions};
 use crate::transcript::Segment;
 
@@ -188,12 +188,8 @@ impl Transcriber {
     ) -> Result<Option<DecodingResult>> {
         let mut options = fallback::options_at(&run.options.decode, temperature);
         options.prompt = run.prompt_of(&[], self.model.dims().n_text_ctx);
-        let task = DecodingTask::new(self.model(), &self.tokenizer, &options)?;
-        let mut on_tokens =
-            |tokens: &[u32]| observer.event(Event::Text { so_far: &self.tokenizer.decode(tokens) });
-        let seeds = [fallback::seed(&run.options, window.seek, n)];
-        let results = task.run(xa, &seeds, &mut on_tokens)?;
-        Ok(results.and_then(|mut results| results.pop()))
+        let by = (&options, fallback::seed(&run.options, window.seek, n));
+        fallback::decode_once(self.model(), &self.tokenizer, xa, by, &mut |_| false, observer)
     }
 
     /// Whether most words of a reading come from the same place as the one before.
