@@ -127,11 +127,23 @@ impl<'a> DecodingTask<'a> {
         seeds: &[u64],
         on_tokens: &mut OnTokens<'_>,
     ) -> Result<Option<Vec<DecodingResult>>> {
+        self.run_until(xa, seeds, on_tokens, &|_| false)
+    }
+
+    /// As [`Self::run`], but a window with one candidate ends where `is_vain` says of its tokens that nothing that follows makes a difference.
+    pub(crate) fn run_until(
+        &self,
+        xa: &AudioFeatures,
+        seeds: &[u64],
+        on_tokens: &mut OnTokens<'_>,
+        is_vain: &dyn Fn(&[u32]) -> bool,
+    ) -> Result<Option<Vec<DecodingResult>>> {
         let n_audio = xa.n_audio();
         if seeds.len() != n_audio {
             return Err(Error::Options(format!("{} seeds for {n_audio} pieces of audio", seeds.len())));
         }
-        let mut all = AtOnce { task: self, xa, seeds, on_tokens, asked: false, results: vec![None; n_audio] };
+        let results = vec![None; n_audio];
+        let mut all = AtOnce { task: self, xa, seeds, on_tokens, is_vain, asked: false, results };
         let flow = places::decode(self.model, n_audio, &mut all)?;
         Ok(flow.is_continue().then(|| all.results.into_iter().flatten().collect()))
     }
@@ -146,11 +158,6 @@ impl<'a> DecodingTask<'a> {
     /// Candidates of each window.
     fn n_group(&self) -> usize {
         self.options.beam_size.or(self.options.best_of).unwrap_or(1)
-    }
-
-    /// Whether each window has one candidate, which nothing takes the place of.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.n_group() == 1
     }
 
     /// Tokens that a row may come to have.
@@ -215,6 +222,7 @@ struct AtOnce<'t, 'a> {
     xa: &'t AudioFeatures,
     seeds: &'t [u64],
     on_tokens: &'t mut dyn FnMut(&[u32]) -> ControlFlow<()>,
+    is_vain: &'t dyn Fn(&[u32]) -> bool,
     asked: bool,
     results: Vec<Option<DecodingResult>>,
 }
@@ -237,6 +245,10 @@ impl<'a> Asker<'a> for AtOnce<'_, 'a> {
 
     fn on_tokens(&mut self, _id: usize, tokens: &[u32]) -> ControlFlow<()> {
         (self.on_tokens)(tokens)
+    }
+
+    fn is_vain(&self, _id: usize, tokens: &[u32]) -> bool {
+        (self.is_vain)(tokens)
     }
 
     fn done(&mut self, id: usize, _audio: Arc<Piece>, result: DecodingResult) -> Result<ControlFlow<()>> {

@@ -44,9 +44,7 @@ pub(crate) trait Asker<'a> {
     fn on_tokens(&mut self, id: usize, tokens: &[u32]) -> ControlFlow<()>;
 
     /// Whether nothing that follows these sampled tokens would make a difference any more.
-    fn is_vain(&self, _id: usize, _tokens: &[u32]) -> bool {
-        false
-    }
+    fn is_vain(&self, id: usize, tokens: &[u32]) -> bool;
 
     /// A window is decoded, or was in vain.
     fn done(&mut self, id: usize, audio: Arc<Piece>, result: DecodingResult) -> Result<ControlFlow<()>>;
@@ -320,7 +318,8 @@ impl<'a> Places<'a> {
         let sources = self.sample(&hidden)?;
         let n_group = self.n_group;
         for (i, (place, sources)) in self.places.iter().flatten().zip(sources).enumerate() {
-            let is_vain = || place.wanted.task.is_alone() && asker.is_vain(place.wanted.id, place.tokens());
+            // Of several candidates another one may take the place of the first.
+            let is_vain = || n_group == 1 && asker.is_vain(place.wanted.id, place.tokens());
             if place.is_finished() || is_vain() {
                 finished.push(i);
             } else if let Some(sources) = sources {

@@ -1,8 +1,6 @@
 //! What the encoder hears of a window: 30 s, or its sound and little more ([`AudioContext`]). What is written of less is believed only if
 //! nothing speaks against it; else all of the window is heard.
 
-use std::ops::ControlFlow;
-
 use candle_core::{Device, Tensor};
 
 use super::fallback::{self, Verdict};
@@ -98,39 +96,18 @@ impl Transcriber {
     ) -> Result<Option<(AudioFeatures, Vec<DecodingResult>)>> {
         let mut xa = xa;
         if is_brief {
-            match self.decoded_briefly(&run.options, window, &xa, observer)? {
-                ControlFlow::Continue(Some(result)) => return Ok(Some((xa, vec![result]))),
-                ControlFlow::Continue(None) => xa = self.encode(run.sound.again(window)?, 1)?,
-                ControlFlow::Break(()) => return Ok(None),
+            let temperature = run.options.temperatures.first().copied().unwrap_or(0.0);
+            let decode = fallback::options_at(&run.options.decode, temperature);
+            let by = (&decode, fallback::seed(&run.options, window.seek, 0));
+            let is_vain = |tokens: &[u32]| self.is_vain(window, tokens);
+            let result = fallback::decode_once(self.model(), self.tokenizer(), &xa, by, &is_vain, observer)?;
+            let Some(result) = result else { return Ok(None) };
+            if self.is_believed(&run.options, window, &result) {
+                return Ok(Some((xa, vec![result])));
             }
+            xa = self.encode(run.sound.again(window)?, 1)?;
         }
         Ok(self.ladder(run, window, &xa, observer)?.map(|tried| (xa, tried)))
-    }
-
-    /// What is written of a window's sound alone at the first temperature, if it is believed; `Break` if the observer stopped it.
-    fn decoded_briefly(
-        &self,
-        options: &TranscribeOptions,
-        window: Window,
-        xa: &AudioFeatures,
-        observer: &mut dyn Observer,
-    ) -> Result<ControlFlow<(), Option<DecodingResult>>> {
-        let temperature = options.temperatures.first().copied().unwrap_or(0.0);
-        let decode = fallback::options_at(&options.decode, temperature);
-        let by = (&decode, fallback::seed(options, window.seek, 0));
-        let mut gave_up = false;
-        let mut is_vain = |tokens: &[u32]| {
-            gave_up = self.is_vain(window, tokens);
-            gave_up
-        };
-        let result = fallback::decode_once(self.model(), self.tokenizer(), xa, by, &mut is_vain, observer)?;
-        Ok(match result {
-            Some(result) => {
-                ControlFlow::Continue(self.is_believed(options, window, &result).then_some(result))
-            }
-            None if gave_up => ControlFlow::Continue(None),
-            None => ControlFlow::Break(()),
-        })
     }
 
     /// Whether these tokens, and whatever follows them, are not believed of a window's sound alone: time went on after its end, or the text

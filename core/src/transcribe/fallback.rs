@@ -84,7 +84,7 @@ pub(super) fn all_readings(
     for (rung, &temperature) in options.temperatures.iter().enumerate() {
         let decode = options_at(&options.decode, temperature);
         let seed = seed(options, seek, rung);
-        let result = decode_once(model, tokenizer, xa, (&decode, seed), &mut |_| false, observer)?;
+        let result = decode_once(model, tokenizer, xa, (&decode, seed), &|_| false, observer)?;
         let Some(result) = result else { return Ok(None) };
         let verdict = judge(options, &result);
         results.push(result);
@@ -99,24 +99,21 @@ pub(super) fn all_readings(
     Ok(Some(results))
 }
 
-/// Decodes an encoded window once, by these options and this seed; `None` if the observer stopped it, or if `is_vain` said of its only
-/// candidate's tokens that nothing that follows makes a difference.
+/// Decodes an encoded window once, by these options and this seed; `None` if the observer stopped it. It ends where `is_vain` says
+/// so, as in [`DecodingTask::run_until`].
 pub(super) fn decode_once(
     model: &dyn Model,
     tokenizer: &Tokenizer,
     xa: &AudioFeatures,
     (options, seed): (&DecodingOptions, u64),
-    is_vain: &mut dyn FnMut(&[u32]) -> bool,
+    is_vain: &dyn Fn(&[u32]) -> bool,
     observer: &mut dyn Observer,
 ) -> Result<Option<DecodingResult>> {
     let task = DecodingTask::new(model, tokenizer, options)?;
     let mut on_tokens = |tokens: &[u32]| -> ControlFlow<()> {
-        if task.is_alone() && is_vain(tokens) {
-            return ControlFlow::Break(());
-        }
         observer.event(Event::Text { so_far: &tokenizer.decode(tokens) })
     };
-    let results = task.run(xa, &[seed], &mut on_tokens)?;
+    let results = task.run_until(xa, &[seed], &mut on_tokens, is_vain)?;
     Ok(results.and_then(|mut results| results.pop()))
 }
 

@@ -189,7 +189,7 @@ impl Transcriber {
         let mut options = fallback::options_at(&run.options.decode, temperature);
         options.prompt = run.prompt_of(&[], self.model.dims().n_text_ctx);
         let by = (&options, fallback::seed(&run.options, window.seek, n));
-        fallback::decode_once(self.model(), &self.tokenizer, xa, by, &mut |_| false, observer)
+        fallback::decode_once(self.model(), &self.tokenizer, xa, by, &|_| false, observer)
     }
 
     /// Whether most words of a reading come from the same place as the one before.
