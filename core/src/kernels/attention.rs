@@ -329,7 +329,7 @@ impl Tile<'_> {
         for (j, panel) in panels.chunks_exact(WIDTH * s.d).enumerate() {
             // SAFETY: by this function's contract.
             let sums = unsafe { sums::<M, S, _>(q, panel.as_chunks().0) };
-            for (i, sum) in sums.into_iter().enumerate() {
+            for (i, &sum) in sums.iter().enumerate() {
                 S::store(sum, &mut scores[i * KEYS + j * WIDTH..].as_chunks_mut().0[0]);
             }
         }
@@ -347,7 +347,7 @@ impl Tile<'_> {
             let panel = &panel[self.keys.start * WIDTH..self.keys.end * WIDTH];
             // SAFETY: there are scores of `M` rows.
             let sums = unsafe { sums::<M, S, _>(scores, panel.as_chunks().0) };
-            for (i, sum) in sums.into_iter().enumerate() {
+            for (i, &sum) in sums.iter().enumerate() {
                 let total = &mut totals[i * width + j * WIDTH..].as_chunks_mut().0[0];
                 S::store(S::add(S::load(total), sum), total);
             }

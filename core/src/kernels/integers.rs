@@ -10,7 +10,7 @@ use super::shared::SharedOut;
 use super::simd::Avx512;
 #[cfg(target_arch = "aarch64")]
 use super::simd::Neon;
-use super::simd::{PAIRED, Simd, WIDTH};
+use super::simd::{MOST_ROWS, PAIRED, Simd, WIDTH};
 use super::store::{Blocks, LONGEST_BLOCK};
 use super::tile::{End, Place, Rows, finish};
 use super::{math, pool};
@@ -81,15 +81,41 @@ impl<'a> Rounded<'a> {
         m + (m * k).div_ceil(2)
     }
 
-    /// m rows of k numbers, kept in `room`, for a matrix to whose blocks nothing is added.
-    pub(super) fn within(room: &'a mut [f32], x: Rows<'_>, m: usize, k: usize) -> Self {
+    /// Room for m scales, and for m rows of k integers.
+    fn split(room: &mut [f32], m: usize, k: usize) -> (&mut [f32], &mut [i16]) {
         let (scales, values) = room[..Self::room(m, k)].split_at_mut(m);
         // SAFETY: two integers of sixteen bits where there is one number of 32, and any bits are integers.
-        let values = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<i16>(), m * k) };
+        (scales, unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), m * k) })
+    }
+
+    /// m rows of k numbers, kept in `room`, for a matrix to whose blocks nothing is added.
+    pub(super) fn within(room: &'a mut [f32], x: Rows<'_>, m: usize, k: usize) -> Self {
+        let (scales, values) = Self::split(room, m, k);
         for (row, (values, scale)) in values.chunks_exact_mut(k).zip(&mut *scales).enumerate() {
             *scale = round(&x.values[row * x.stride..][..k], values);
         }
         Self { values, scales, sums: &[], k }
+    }
+
+    /// Softmax of `n` scores in each of `m` rows, with zeros after them up to `k`, kept in `room`, and what to divide each row by. Overwrites the
+    /// scores.
+    pub(super) fn of_softmax(
+        room: &'a mut [f32],
+        (scores, stride): (&mut [f32], usize),
+        (m, n, k): (usize, usize, usize),
+    ) -> (Self, [f32; MOST_ROWS]) {
+        let (scales, values) = Self::split(room, m, k);
+        let mut sums = [0f32; MOST_ROWS];
+        let rows = scores.chunks_exact_mut(stride).zip(values.chunks_exact_mut(k));
+        for ((scores, values), sum) in rows.zip(&mut sums) {
+            let mut max = f32::NEG_INFINITY;
+            math::softmax(&mut scores[..n], &mut max, sum);
+            // The largest is one.
+            round_by(&scores[..n], LARGEST, &mut values[..n]);
+            values[n..].fill(0);
+        }
+        scales.fill(1.0 / LARGEST);
+        (Self { values, scales, sums: &[], k }, sums)
     }
 
     /// Row `i`, from step `from` on.
@@ -113,10 +139,20 @@ fn round_in(x: &[f32], out: &mut [i16]) -> f32 {
     }
     // So small that its inverse is infinite: as good as nothing.
     let inverse = (LARGEST / largest).min(f32::MAX);
+    round_by_in(x, inverse, out);
+    largest / LARGEST
+}
+
+#[inline(always)]
+fn round_by_in(x: &[f32], inverse: f32, out: &mut [i16]) {
     for (out, x) in out.iter_mut().zip(x) {
         *out = math::rounded(x * inverse) as i16;
     }
-    largest / LARGEST
+}
+
+vectorised! {
+    /// Rounds numbers times a factor.
+    fn round_by(x: &[f32], inverse: f32, out: &mut [i16]) = round_by_in
 }
 
 vectorised! {
@@ -142,10 +178,12 @@ pub(super) struct Job<'a> {
 unsafe fn piece_in<S: Simd>(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) {
     let k = job.x.k;
     let steps = k.div_ceil(k.div_ceil(STEPS)).next_multiple_of(LONGEST_BLOCK);
+    // A power of two, and shifts take no time.
+    let shift = w.block.trailing_zeros();
     for from in (0..k).step_by(steps) {
         let to = (from + steps).min(k);
         for j in job.part.clone() {
-            let blocks = (j * k + from) / w.block..(j * k + to) / w.block;
+            let blocks = (j * k + from) >> shift..(j * k + to) >> shift;
             let panel = Panel {
                 values: &w.values[(j * k + from) / 2..(j * k + to) / 2],
                 scales: &w.scales[blocks.clone()],
@@ -245,21 +283,8 @@ unsafe fn tile<const M: usize, S: Simd>(
     let mut totals = [S::splat(0.0); M];
     // Pointers, not an index: a register for each row, and nothing to add up.
     let rows: [*const [i16; 2]; M] = std::array::from_fn(|i| x.row(first + i, panel.from).as_ptr().cast());
-    let pairs = panel.block / 2;
-    for (b, (values, scales)) in panel.values.chunks_exact(pairs).zip(panel.scales).enumerate() {
-        let mut sums = [S::no_sums(); M];
-        for (p, w) in values.chunks_exact(S::PAIRS).enumerate() {
-            let w = S::pairs_of_i8(w);
-            for (sum, row) in sums.iter_mut().zip(rows) {
-                // SAFETY: a row is as long as the panel; any place will do for pairs of this type.
-                *sum = unsafe { S::add_products(*sum, row, b * pairs + p * S::PAIRS, w) };
-            }
-        }
-        let scales = S::load(scales);
-        for (total, sum) in totals.iter_mut().zip(sums) {
-            *total = S::mul_add(S::of_sums(sum), scales, *total);
-        }
-    }
+    // SAFETY: a row is as long as the panel; any place will do for pairs of this type.
+    unsafe { S::add_blocks(&mut totals, &rows, panel.values, panel.scales, panel.block / 2) };
     if !panel.offsets.is_empty() {
         let before = panel.from / panel.block;
         for (i, total) in totals.iter_mut().enumerate() {

@@ -51,6 +51,34 @@ pub(super) trait Simd: Copy {
     unsafe fn add_products(sums: Self::Sums, row: *const [i16; 2], at: usize, w: Self::Pairs) -> Self::Sums;
     fn of_sums(sums: Self::Sums) -> Self::V;
 
+    /// Adds to the totals of `M` rows their products by blocks of so many pairs, each times its scales.
+    ///
+    /// # Safety
+    /// The rows must have as many pairs as there are values.
+    #[inline(always)]
+    unsafe fn add_blocks<const M: usize>(
+        totals: &mut [Self::V; M],
+        rows: &[*const [i16; 2]; M],
+        values: &[[i8; PAIRED]],
+        scales: &[[f32; WIDTH]],
+        pairs: usize,
+    ) {
+        for (b, (values, scales)) in values.chunks_exact(pairs).zip(scales).enumerate() {
+            let mut sums = [Self::no_sums(); M];
+            for (p, w) in values.chunks_exact(Self::PAIRS).enumerate() {
+                let w = Self::pairs_of_i8(w);
+                for (sum, row) in sums.iter_mut().zip(rows) {
+                    // SAFETY: by this function's contract.
+                    *sum = unsafe { Self::add_products(*sum, *row, b * pairs + p * Self::PAIRS, w) };
+                }
+            }
+            let scales = Self::load(scales);
+            for (total, sum) in totals.iter_mut().zip(&sums) {
+                *total = Self::mul_add(Self::of_sums(*sum), scales, *total);
+            }
+        }
+    }
+
     /// The sum of all, in the same order everywhere.
     #[inline(always)]
     fn sum(v: Self::V) -> f32 {

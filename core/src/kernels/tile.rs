@@ -91,7 +91,9 @@ pub(super) unsafe fn finish<const M: usize, S: Simd>(sums: [S::V; M], out: Place
     let adds = !end.first || end.then == Then::Add;
     // A row of fewer columns is finished here, and then copied.
     let (fewer, mut room) = (out.columns < WIDTH, [0f32; WIDTH]);
-    for (i, mut sum) in sums.into_iter().enumerate() {
+    // By reference: taking an array apart would copy it.
+    for (i, &sum) in sums.iter().enumerate() {
+        let mut sum = sum;
         // SAFETY: by this function's contract; a row of sixteen columns is as long as the array.
         let at = unsafe { out.at.add(i * out.stride) };
         if fewer && adds {

@@ -147,13 +147,7 @@ impl IntegerHeads {
         let rounded = Rounded::within(room, q, m, d);
         // SAFETY: there is room for so many rows.
         unsafe { piece(&head.k, job(rounded, m, padded, &self.bias), scores.as_mut_ptr(), padded) };
-        let mut sums = [0f32; MOST_ROWS];
-        for (row, sum) in scores.chunks_exact_mut(padded).zip(&mut sums).take(m) {
-            let mut max = f32::NEG_INFINITY;
-            math::softmax(&mut row[..self.len], &mut max, sum);
-            row[self.len..].fill(0.0);
-        }
-        let rounded = Rounded::within(room, Rows { values: scores, stride: padded }, m, padded);
+        let (rounded, sums) = Rounded::of_softmax(room, (scores, padded), (m, self.len, padded));
         // SAFETY: by this function's contract.
         unsafe { piece(&head.v, job(rounded, m, d, &self.bias), out, stride) };
         for (i, sum) in sums[..m].iter().enumerate() {

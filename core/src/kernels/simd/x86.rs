@@ -7,6 +7,10 @@ use half::{bf16, f16};
 
 use super::{PAIRED, Simd, WIDTH, joined};
 
+mod blocks;
+
+use blocks::{PAIRS, add_blocks_ahead, add_blocks_to_six};
+
 /// x86-64 with AVX2, FMA and F16C.
 #[derive(Debug, Clone, Copy)]
 pub(in super::super) struct Avx2;
@@ -117,6 +121,25 @@ impl Simd for Avx2 {
     fn of_sums(sums: Self::Sums) -> Self::V {
         // SAFETY: above.
         unsafe { [_mm256_cvtepi32_ps(sums[0]), _mm256_cvtepi32_ps(sums[1])] }
+    }
+
+    #[inline(always)]
+    unsafe fn add_blocks<const M: usize>(
+        totals: &mut [Self::V; M],
+        rows: &[*const [i16; 2]; M],
+        values: &[[i8; PAIRED]],
+        scales: &[[f32; WIDTH]],
+        pairs: usize,
+    ) {
+        // SAFETY: above, and this function's contract.
+        unsafe {
+            if M == Self::ROWS && pairs == PAIRS && !scales.is_empty() && !cfg!(miri) {
+                let (totals, rows) = (totals.as_mut_ptr().cast(), rows.as_ptr().cast());
+                add_blocks_to_six(&mut *totals, &*rows, values, scales);
+            } else {
+                add_blocks_ahead::<M, Self>(totals, rows, values, scales, pairs);
+            }
+        }
     }
 
     #[inline(always)]
@@ -267,6 +290,18 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     fn of_sums(sums: Self::Sums) -> Self::V {
         // SAFETY: above.
         unsafe { _mm512_cvtepi32_ps(sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_blocks<const M: usize>(
+        totals: &mut [Self::V; M],
+        rows: &[*const [i16; 2]; M],
+        values: &[[i8; PAIRED]],
+        scales: &[[f32; WIDTH]],
+        pairs: usize,
+    ) {
+        // SAFETY: above, and this function's contract.
+        unsafe { add_blocks_ahead::<M, Self>(totals, rows, values, scales, pairs) }
     }
 }
 
