@@ -10,7 +10,7 @@ use super::shared::SharedOut;
 use super::simd::Avx512;
 #[cfg(target_arch = "aarch64")]
 use super::simd::Neon;
-use super::simd::{MOST_ROWS, PAIRED, Simd, WIDTH};
+use super::simd::{PAIRED, Simd, WIDTH};
 use super::store::{Blocks, LONGEST_BLOCK};
 use super::tile::{End, Place, Rows, finish};
 use super::{math, pool};
@@ -61,7 +61,7 @@ impl Buffers {
                         std::slice::from_raw_parts_mut(to_sums.at(row * n_sums), n_sums),
                     )
                 };
-                *scale = round(&x.values[row * x.stride..][..k], values);
+                *scale = round(&x.values[row * x.stride..][..k], None, values);
                 for (sum, block) in sums.iter_mut().zip(values.chunks_exact(blocks.block)) {
                     *sum = block.iter().map(|&x| i32::from(x)).sum::<i32>() as f32;
                 }
@@ -81,41 +81,15 @@ impl<'a> Rounded<'a> {
         m + (m * k).div_ceil(2)
     }
 
-    /// Room for m scales, and for m rows of k integers.
-    fn split(room: &mut [f32], m: usize, k: usize) -> (&mut [f32], &mut [i16]) {
+    /// m rows of k numbers, kept in `room`, for a matrix to whose blocks nothing is added. The largest magnitude of each, if that is known.
+    pub(super) fn within(room: &'a mut [f32], x: Rows<'_>, m: usize, k: usize, largest: Option<f32>) -> Self {
         let (scales, values) = room[..Self::room(m, k)].split_at_mut(m);
         // SAFETY: two integers of sixteen bits where there is one number of 32, and any bits are integers.
-        (scales, unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast(), m * k) })
-    }
-
-    /// m rows of k numbers, kept in `room`, for a matrix to whose blocks nothing is added.
-    pub(super) fn within(room: &'a mut [f32], x: Rows<'_>, m: usize, k: usize) -> Self {
-        let (scales, values) = Self::split(room, m, k);
+        let values = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<i16>(), m * k) };
         for (row, (values, scale)) in values.chunks_exact_mut(k).zip(&mut *scales).enumerate() {
-            *scale = round(&x.values[row * x.stride..][..k], values);
+            *scale = round(&x.values[row * x.stride..][..k], largest, values);
         }
         Self { values, scales, sums: &[], k }
-    }
-
-    /// Softmax of `n` scores in each of `m` rows, with zeros after them up to `k`, kept in `room`, and what to divide each row by. Overwrites the
-    /// scores.
-    pub(super) fn of_softmax(
-        room: &'a mut [f32],
-        (scores, stride): (&mut [f32], usize),
-        (m, n, k): (usize, usize, usize),
-    ) -> (Self, [f32; MOST_ROWS]) {
-        let (scales, values) = Self::split(room, m, k);
-        let mut sums = [0f32; MOST_ROWS];
-        let rows = scores.chunks_exact_mut(stride).zip(values.chunks_exact_mut(k));
-        for ((scores, values), sum) in rows.zip(&mut sums) {
-            let mut max = f32::NEG_INFINITY;
-            math::softmax(&mut scores[..n], &mut max, sum);
-            // The largest is one.
-            round_by(&scores[..n], LARGEST, &mut values[..n]);
-            values[n..].fill(0);
-        }
-        scales.fill(1.0 / LARGEST);
-        (Self { values, scales, sums: &[], k }, sums)
     }
 
     /// Row `i`, from step `from` on.
@@ -130,34 +104,27 @@ impl<'a> Rounded<'a> {
 }
 
 #[inline(always)]
-fn round_in(x: &[f32], out: &mut [i16]) -> f32 {
+fn round_in(x: &[f32], largest: Option<f32>, out: &mut [i16]) -> f32 {
     // A NaN stays one: in the scale.
-    let largest = math::max_abs(x);
+    let largest = match largest {
+        Some(largest) => largest,
+        None => math::max_abs(x),
+    };
     if largest == 0.0 || largest.is_nan() {
         out.fill(0);
         return largest;
     }
     // So small that its inverse is infinite: as good as nothing.
     let inverse = (LARGEST / largest).min(f32::MAX);
-    round_by_in(x, inverse, out);
-    largest / LARGEST
-}
-
-#[inline(always)]
-fn round_by_in(x: &[f32], inverse: f32, out: &mut [i16]) {
     for (out, x) in out.iter_mut().zip(x) {
         *out = math::rounded(x * inverse) as i16;
     }
+    largest / LARGEST
 }
 
 vectorised! {
-    /// Rounds numbers times a factor.
-    fn round_by(x: &[f32], inverse: f32, out: &mut [i16]) = round_by_in
-}
-
-vectorised! {
-    /// Rounds numbers to multiples of what it returns.
-    fn round(x: &[f32], out: &mut [i16]) -> f32 = round_in
+    /// Rounds numbers to multiples of what it returns; their largest magnitude need not be looked for if it is known.
+    fn round(x: &[f32], largest: Option<f32>, out: &mut [i16]) -> f32 = round_in
 }
 
 /// Some rows of `x` by some panels.

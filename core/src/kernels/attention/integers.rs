@@ -144,10 +144,18 @@ impl IntegerHeads {
         fn job<'a>(x: Rounded<'a>, m: usize, n: usize, bias: &'a [f32]) -> Job<'a> {
             Job { x, rows: 0..m, part: 0..n.div_ceil(WIDTH), n, bias, then: Then::Set }
         }
-        let rounded = Rounded::within(room, q, m, d);
+        let rounded = Rounded::within(room, q, m, d, None);
         // SAFETY: there is room for so many rows.
         unsafe { piece(&head.k, job(rounded, m, padded, &self.bias), scores.as_mut_ptr(), padded) };
-        let (rounded, sums) = Rounded::of_softmax(room, (scores, padded), (m, self.len, padded));
+        let mut sums = [0f32; MOST_ROWS];
+        for (row, sum) in scores.chunks_exact_mut(padded).zip(&mut sums).take(m) {
+            let mut max = f32::NEG_INFINITY;
+            math::softmax(&mut row[..self.len], &mut max, sum);
+            row[self.len..].fill(0.0);
+        }
+        // The largest weight of softmax, before the sum is taken out, is one.
+        let weights = Rows { values: scores, stride: padded };
+        let rounded = Rounded::within(room, weights, m, padded, Some(1.0));
         // SAFETY: by this function's contract.
         unsafe { piece(&head.v, job(rounded, m, d, &self.bias), out, stride) };
         for (i, sum) in sums[..m].iter().enumerate() {
