@@ -10,7 +10,7 @@ pub(super) const PAIRS: usize = 16;
 /// Pairs in a turn of others.
 const AT_ONCE: usize = 8;
 /// Rows that are few, and bytes that are asked for ahead of them.
-const FEW: usize = 2;
+const FEW: usize = 8;
 const AHEAD: usize = 4096;
 
 /// [`Simd::add_blocks`] with some pairs in each turn, and of few rows with what comes next asked for: their time is the memory's.
