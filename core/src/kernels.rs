@@ -84,6 +84,8 @@ mod shared;
 mod simd;
 mod store;
 mod tile;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 pub use attention::{IntegerHeads, attention, attention_on_tiles, attention_to_integers, rounded_attention};
 pub(crate) use attention::{Seen, attention_of};

@@ -252,6 +252,14 @@ impl Weights {
         })?))
     }
 
+    /// How a CPU multiplies what stays floats.
+    pub(crate) fn products_of_floats(&self) -> Products {
+        match self.matrices {
+            Matrices::Floats => Products::Floats,
+            Matrices::Blocks => Products::Rounded,
+        }
+    }
+
     /// The rows of `{name}.weight` (n_out, n_in) as they are written, or as they are to be.
     fn parts(&self, name: &str, n_in: usize, n_out: usize) -> Result<Vec<Part<'_>>> {
         let here = self.pp(name);

@@ -103,7 +103,8 @@ fn main() -> anyhow::Result<()> {
     let weight = Part::of(&random(&[4 * n, n])?)?;
     let linear = |products| Panels::new(n, std::slice::from_ref(&weight), &vec![0.5; 4 * n], products);
     let (linear, integers) = (linear(Products::Floats)?, linear(Products::Integers)?);
-    let convolution = Convolution::new(&random(&[n, n, 3])?, &random(&[n])?, 2)?.context("no convolution")?;
+    let convolution = Convolution::new(&random(&[n, n, 3])?, &random(&[n])?, 2, Products::Floats)?
+        .context("no convolution")?;
     for _ in 0..3 {
         // In turns, as other work comes and goes.
         show("linear, n to 4n", time(10, || Ok(linear.forward(&x)?))?);

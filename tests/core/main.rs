@@ -34,5 +34,6 @@ mod tokenizer;
 mod v3;
 mod vad;
 mod vocabulary;
+mod wide;
 mod windows;
 mod writers;

@@ -15,6 +15,8 @@ mod few;
 mod integers;
 mod on_tiles;
 mod steps;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 use few::Element;
 pub use integers::{IntegerHeads, attention_to_integers};

@@ -19,7 +19,7 @@ pub(super) fn rounded(x: f32) -> i32 {
 
 /// `a · b + c`, for processors that have an instruction for it, if it is `fused`.
 #[inline(always)]
-fn mul_add(a: f32, b: f32, c: f32, fused: bool) -> f32 {
+pub(super) fn mul_add(a: f32, b: f32, c: f32, fused: bool) -> f32 {
     if fused { a.mul_add(b, c) } else { a * b + c }
 }
 

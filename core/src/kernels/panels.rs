@@ -9,12 +9,14 @@ use std::ops::Range;
 use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::amx;
-use super::integers::{self, Buffers};
+use super::integers::{self, Buffers, Columns};
 use super::pack::{Part, Products, pack};
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, Simd, WIDTH};
 use super::store::{LONGEST_BLOCK, Matrix, Store, View};
 use super::tile::{End, Place, Rows, Then, tile, tiles};
+#[cfg(target_arch = "x86_64")]
+use super::wide::{self, Wide};
 use super::{contiguous, pool, values_mut};
 
 /// Rows of `x` that one thread takes at once: with `STEPS` of each they stay in the second-level cache.
@@ -32,6 +34,9 @@ pub struct Panels {
     n: usize,
     k: usize,
     matrix: Matrix,
+    /// Whether floats may be rounded.
+    #[cfg(target_arch = "x86_64")]
+    rounded: bool,
     /// (⌈n / 16⌉ · 16)
     bias: Vec<f32>,
 }
@@ -48,7 +53,14 @@ impl Panels {
         }
         let mut padded = bias.to_vec();
         padded.resize(n.next_multiple_of(WIDTH), 0.0);
-        Ok(Self { n, k, matrix: pack(k, parts, products)?, bias: padded })
+        Ok(Self {
+            n,
+            k,
+            matrix: pack(k, parts, products)?,
+            #[cfg(target_arch = "x86_64")]
+            rounded: products == Products::Rounded,
+            bias: padded,
+        })
     }
 
     /// Rows of the matrix. ids: (n_ids) -> (n_ids, k)
@@ -156,30 +168,19 @@ impl Panels {
             // SAFETY: by this function's contract; the rows were counted.
             return unsafe { amx::product(self.factor(), x, m, then, out, out_stride) };
         }
-        let panels = self.n.div_ceil(WIDTH);
-        let threads = pool::threads();
-        let row_blocks = m.div_ceil(BLOCK);
-        // Few rows leave the panels to be split; no more pieces than keep their threads busy for a while.
-        let wanted = if threads == 1 { 1 } else { (m * self.n * self.k / LEAST).clamp(1, 2 * threads) };
-        let column_blocks = wanted.div_ceil(row_blocks.max(1)).min(panels);
-        let columns = panels.div_ceil(column_blocks);
+        #[cfg(target_arch = "x86_64")]
+        if m >= MANY && (self.rounded || self.is_of_integers()) && wide::is_used(self.n, self.k) {
+            let w = Wide::of(&self.matrix, self.n, self.k);
+            // SAFETY: by this function's contract.
+            return unsafe { self.integers(&w, x, m, then, out, out_stride) };
+        }
         let store = match &self.matrix {
             Matrix::Floats(store) => store,
-            Matrix::Integers(blocks) => {
-                let buffers = Buffers::new(x, m, self.k, blocks);
-                let x = buffers.rounded();
-                pool::each(row_blocks * column_blocks, |task| {
-                    let (block, part) = (task / column_blocks, task % column_blocks);
-                    let rows = block * BLOCK..((block + 1) * BLOCK).min(m);
-                    let part = part * columns..((part + 1) * columns).min(panels);
-                    let at = rows.start * out_stride;
-                    let job = integers::Job { x, rows, part, n: self.n, bias: &self.bias, then };
-                    // SAFETY: as below.
-                    unsafe { integers::piece(blocks, job, out.at(at), out_stride) }
-                });
-                return;
-            }
+            // SAFETY: by this function's contract.
+            Matrix::Integers(blocks) => return unsafe { self.integers(blocks, x, m, then, out, out_stride) },
         };
+        let Split { row_blocks, column_blocks, columns } = self.split(m);
+        let panels = self.n.div_ceil(WIDTH);
         let one = |scratch: &mut [f32], task: usize| {
             let (block, part) = (task / column_blocks, task % column_blocks);
             let first = block * BLOCK;
@@ -197,6 +198,52 @@ impl Panels {
         let scratch = if m == 1 || matches!(store, Store::F32(_)) { 0 } else { STEPS * WIDTH };
         pool::each_with(row_blocks * column_blocks, scratch, one);
     }
+
+    /// [`Panels::product`] by its integers as they are multiplied.
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn integers<W: Columns + Sync>(
+        &self,
+        w: &W,
+        x: Rows<'_>,
+        m: usize,
+        then: Then,
+        out: SharedOut,
+        out_stride: usize,
+    ) {
+        let Split { row_blocks, column_blocks, columns } = self.split(m);
+        let panels = self.n.div_ceil(WIDTH);
+        let buffers = Buffers::new(x, m, self.k, w);
+        let x = buffers.rounded();
+        pool::each(row_blocks * column_blocks, |task| {
+            let (block, part) = (task / column_blocks, task % column_blocks);
+            let rows = block * BLOCK..((block + 1) * BLOCK).min(m);
+            let part = part * columns..((part + 1) * columns).min(panels);
+            let at = rows.start * out_stride;
+            let job = integers::Job { x, rows, part, n: self.n, bias: &self.bias, then };
+            // SAFETY: pieces write disjoint places, by this function's contract there.
+            unsafe { w.piece(job, out.at(at), out_stride) }
+        });
+    }
+
+    fn split(&self, m: usize) -> Split {
+        let threads = pool::threads();
+        let row_blocks = m.div_ceil(BLOCK);
+        // Few rows leave the panels to be split; no more pieces than keep their threads busy for a while.
+        let wanted = if threads == 1 { 1 } else { (m * self.n * self.k / LEAST).clamp(1, 2 * threads) };
+        let panels = self.n.div_ceil(WIDTH);
+        let column_blocks = wanted.div_ceil(row_blocks.max(1)).min(panels);
+        Split { row_blocks, column_blocks, columns: panels.div_ceil(column_blocks) }
+    }
+}
+
+/// How a product is shared out.
+struct Split {
+    row_blocks: usize,
+    column_blocks: usize,
+    /// Panels of each.
+    columns: usize,
 }
 
 struct Product<'a> {

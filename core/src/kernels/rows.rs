@@ -6,6 +6,7 @@
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use half::{bf16, f16};
 
+use super::math::LANES;
 use super::{contiguous, pool};
 
 /// Rows of a norm that are one task.
@@ -141,19 +142,33 @@ impl CustomOp3 for Norm {
         pool::each_chunk(&mut out, ROWS * n, |out, task| {
             let rows = x[task * ROWS * n..].chunks_exact(n);
             for (out, x) in out.chunks_exact_mut(n).zip(rows) {
-                let (mut sum, mut squares) = (0f32, 0f32);
-                for x in x {
-                    sum += x;
-                    squares += x * x;
-                }
-                let mean = sum / n as f32;
-                let variance = squares / n as f32 - mean * mean;
-                let scale = (variance + self.0).sqrt().recip();
-                for ((out, x), (weight, bias)) in out.iter_mut().zip(x).zip(weight.iter().zip(bias)) {
-                    *out = (x - mean) * scale * weight + bias;
-                }
+                norm(x, weight, bias, self.0, out);
             }
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
+}
+
+#[inline(always)]
+fn norm_in(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+    // Sums that do not wait for each other.
+    let (mut sums, mut squares) = ([0f32; LANES], [0f32; LANES]);
+    for x in x.chunks(LANES) {
+        for ((sum, square), x) in sums.iter_mut().zip(&mut squares).zip(x) {
+            *sum += x;
+            *square += x * x;
+        }
+    }
+    let n = x.len() as f32;
+    let mean = sums.iter().sum::<f32>() / n;
+    let variance = squares.iter().sum::<f32>() / n - mean * mean;
+    let scale = (variance + epsilon).sqrt().recip();
+    for ((out, x), (weight, bias)) in out.iter_mut().zip(x).zip(weight.iter().zip(bias)) {
+        *out = (x - mean) * scale * weight + bias;
+    }
+}
+
+vectorised! {
+    /// One row of a layer norm.
+    fn norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) = norm_in
 }

@@ -79,6 +79,20 @@ pub(super) trait Simd: Copy {
         }
     }
 
+    #[cfg(target_arch = "x86_64")]
+    fn pairs_of_i16(from: &[i16; PAIRED]) -> Self::Pairs;
+
+    /// The sums of `M` rows by so many pairs.
+    ///
+    /// # Safety
+    /// The rows must have as many pairs as there are values.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn sums<const M: usize>(rows: &[*const [i16; 2]; M], values: &[[i16; PAIRED]]) -> [Self::Sums; M] {
+        // SAFETY: by this function's contract.
+        unsafe { sums_of_any::<M, Self>(rows, values) }
+    }
+
     /// The sum of all, in the same order everywhere.
     #[inline(always)]
     fn sum(v: Self::V) -> f32 {
@@ -92,6 +106,49 @@ pub(super) trait Simd: Copy {
             width /= 2;
         }
         lanes[0]
+    }
+}
+
+/// [`Simd::sums`], some pairs in each turn.
+///
+/// # Safety
+/// As there.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn sums_of_any<const M: usize, S: Simd>(
+    rows: &[*const [i16; 2]; M],
+    values: &[[i16; PAIRED]],
+) -> [S::Sums; M] {
+    const AT_ONCE: usize = 8;
+    let mut sums = [S::no_sums(); M];
+    let (turns, rest) = values.as_chunks::<AT_ONCE>();
+    for (turn, values) in turns.iter().enumerate() {
+        for (p, pair) in values.iter().enumerate() {
+            // SAFETY: by this function's contract.
+            unsafe { add_pair::<M, S>(&mut sums, rows, turn * AT_ONCE + p, pair) };
+        }
+    }
+    for (p, pair) in rest.iter().enumerate() {
+        // SAFETY: as above.
+        unsafe { add_pair::<M, S>(&mut sums, rows, turns.len() * AT_ONCE + p, pair) };
+    }
+    sums
+}
+
+/// # Safety
+/// The rows must have a pair `at`.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn add_pair<const M: usize, S: Simd>(
+    sums: &mut [S::Sums; M],
+    rows: &[*const [i16; 2]; M],
+    at: usize,
+    pair: &[i16; PAIRED],
+) {
+    let w = S::pairs_of_i16(pair);
+    for (sum, row) in sums.iter_mut().zip(rows) {
+        // SAFETY: by this function's contract.
+        *sum = unsafe { S::add_products(*sum, *row, at, w) };
     }
 }
 
@@ -214,6 +271,12 @@ impl Simd for Plain {
     #[inline(always)]
     fn of_sums(sums: Self::Sums) -> Self::V {
         std::array::from_fn(|j| sums[j] as f32)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn pairs_of_i16(from: &[i16; PAIRED]) -> Self::Pairs {
+        *from
     }
 }
 

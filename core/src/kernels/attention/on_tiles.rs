@@ -92,6 +92,10 @@ pub fn rounded_attention(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize) -> R
     if amx::is_used() {
         return attention_on_tiles(q, k, v, n_head, (false, ROUNDED));
     }
+    #[cfg(target_arch = "x86_64")]
+    if super::wide::fits(q.dim(2)? / n_head.max(1)) {
+        return super::wide::attention(q, k, v, n_head);
+    }
     if !IntegerHeads::fit(q.dim(2)? / n_head.max(1)) {
         return attention(q, k, v, n_head, false);
     }

@@ -5,9 +5,10 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::{PAIRED, Simd, WIDTH, joined};
+use super::{PAIRED, Simd, WIDTH, joined, sums_of_any};
 
 mod blocks;
+mod wide;
 
 use blocks::{PAIRS, add_blocks_ahead, add_blocks_to_six};
 
@@ -121,6 +122,29 @@ impl Simd for Avx2 {
     fn of_sums(sums: Self::Sums) -> Self::V {
         // SAFETY: above.
         unsafe { [_mm256_cvtepi32_ps(sums[0]), _mm256_cvtepi32_ps(sums[1])] }
+    }
+
+    #[inline(always)]
+    fn pairs_of_i16(from: &[i16; PAIRED]) -> Self::Pairs {
+        let from = from.as_ptr().cast::<__m256i>();
+        // SAFETY: above.
+        unsafe { [_mm256_loadu_si256(from), _mm256_loadu_si256(from.add(1))] }
+    }
+
+    #[inline(always)]
+    unsafe fn sums<const M: usize>(rows: &[*const [i16; 2]; M], values: &[[i16; PAIRED]]) -> [Self::Sums; M] {
+        // SAFETY: above, and this function's contract.
+        unsafe {
+            if M == Self::ROWS
+                && !values.is_empty()
+                && values.len().is_multiple_of(wide::PAIRS)
+                && !cfg!(miri)
+            {
+                let sums = wide::sums_of_six(&*rows.as_ptr().cast(), values);
+                return *sums.as_ptr().cast();
+            }
+            sums_of_any::<M, Self>(rows, values)
+        }
     }
 
     #[inline(always)]
@@ -290,6 +314,12 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     fn of_sums(sums: Self::Sums) -> Self::V {
         // SAFETY: above.
         unsafe { _mm512_cvtepi32_ps(sums) }
+    }
+
+    #[inline(always)]
+    fn pairs_of_i16(from: &[i16; PAIRED]) -> Self::Pairs {
+        // SAFETY: above.
+        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
     }
 
     #[inline(always)]
