@@ -103,16 +103,22 @@ fn main() -> anyhow::Result<()> {
     let weight = Part::of(&random(&[4 * n, n])?)?;
     let linear = |products| Panels::new(n, std::slice::from_ref(&weight), &vec![0.5; 4 * n], products);
     let (linear, integers) = (linear(Products::Floats)?, linear(Products::Integers)?);
-    let convolution = Convolution::new(&random(&[n, n, 3])?, &random(&[n])?, 2, Products::Floats)?
-        .context("no convolution")?;
+    let (kernel, bias) = (random(&[n, n, 3])?, random(&[n])?);
+    let convolution = |products| Convolution::new(&kernel, &bias, 2, products)?.context("no convolution");
     for _ in 0..3 {
         // In turns, as other work comes and goes.
         show("linear, n to 4n", time(10, || Ok(linear.forward(&x)?))?);
         show("the same with integers", time(10, || Ok(integers.forward(&x)?))?);
     }
     show("linear, n to 4n, gelu", time(5, || Ok(linear.forward_gelu(&x)?))?);
-    show("convolution 2, gelu", time(5, || Ok(convolution.forward_gelu(&frames)?))?);
+    for (what, products) in
+        [("convolution 2, gelu", Products::Floats), ("the same, rounded", Products::Rounded)]
+    {
+        let convolution = convolution(products)?;
+        show(what, time(5, || Ok(convolution.forward_gelu(&frames)?))?);
+    }
     let heads = dims.n_audio_head;
     show("attention of the encoder", time(5, || Ok(kernels::attention(&x, &x, &x, heads, false)?))?);
+    show("the same, rounded", time(5, || Ok(kernels::rounded_attention(&x, &x, &x, heads)?))?);
     Ok(())
 }

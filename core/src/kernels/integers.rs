@@ -306,6 +306,6 @@ impl Panel for PanelOfBlocks<'_> {
             *total = S::mul(*total, S::splat(x.scales[first + i]));
         }
         // SAFETY: by this function's contract.
-        unsafe { finish::<M, S>(totals, out, end) };
+        unsafe { finish::<M, S>(&totals, out, end) };
     }
 }

@@ -35,7 +35,6 @@ pub struct Panels {
     k: usize,
     matrix: Matrix,
     /// Whether floats may be rounded.
-    #[cfg(target_arch = "x86_64")]
     rounded: bool,
     /// (⌈n / 16⌉ · 16)
     bias: Vec<f32>,
@@ -57,7 +56,6 @@ impl Panels {
             n,
             k,
             matrix: pack(k, parts, products)?,
-            #[cfg(target_arch = "x86_64")]
             rounded: products == Products::Rounded,
             bias: padded,
         })
@@ -138,7 +136,7 @@ impl Panels {
     }
 
     fn factor(&self) -> amx::Factor<'_> {
-        amx::Factor { matrix: &self.matrix, n: self.n, k: self.k, bias: &self.bias }
+        amx::Factor { matrix: &self.matrix, n: self.n, k: self.k, bias: &self.bias, rounded: self.rounded }
     }
 
     /// [`Panels::forward`] as on AMX, slowly on other processors: for tests. x: (m, k) -> (m, n)

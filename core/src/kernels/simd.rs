@@ -82,7 +82,7 @@ pub(super) trait Simd: Copy {
     #[cfg(target_arch = "x86_64")]
     fn pairs_of_i16(from: &[i16; PAIRED]) -> Self::Pairs;
 
-    /// The sums of `M` rows by so many pairs.
+    /// The sums of `M` rows, which lie equally far apart, by so many pairs.
     ///
     /// # Safety
     /// The rows must have as many pairs as there are values.

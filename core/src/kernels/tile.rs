@@ -79,7 +79,7 @@ pub(super) unsafe fn tile<const M: usize, S: Simd, P: Steps>(
     end: End<'_>,
 ) {
     // SAFETY: by this function's contract.
-    unsafe { finish::<M, S>(sums::<M, S, P>(x, panel), out, end) };
+    unsafe { finish::<M, S>(&sums::<M, S, P>(x, panel), out, end) };
 }
 
 /// Does with the sums of `M` rows what is to be done, and puts them where they go.
@@ -87,7 +87,7 @@ pub(super) unsafe fn tile<const M: usize, S: Simd, P: Steps>(
 /// # Safety
 /// `out` must be valid for `M` rows.
 #[inline(always)]
-pub(super) unsafe fn finish<const M: usize, S: Simd>(sums: [S::V; M], out: Place, end: End<'_>) {
+pub(super) unsafe fn finish<const M: usize, S: Simd>(sums: &[S::V; M], out: Place, end: End<'_>) {
     let adds = !end.first || end.then == Then::Add;
     // A row of fewer columns is finished here, and then copied.
     let (fewer, mut room) = (out.columns < WIDTH, [0f32; WIDTH]);

@@ -23,14 +23,14 @@ pub(super) const TURN: usize = 16;
 /// Numbers up to which a matrix is laid out: all but vocabularies.
 const MOST: usize = 16 << 20;
 
-/// Whether the kernels use it for matrices of this size.
+/// Whether the kernels use it for matrices of this size: a matrix unit is faster.
 pub(super) fn is_used(n: usize, k: usize) -> bool {
-    fits(k) && n * k <= MOST
+    fits(k) && n * k <= MOST && level() != Level::Amx
 }
 
-/// Whether they use it for so many steps.
+/// Whether they could, for so many steps.
 pub(super) fn fits(k: usize) -> bool {
-    matches!(level(), Level::Avx2 | Level::Avx512 | Level::Vnni) && k.is_multiple_of(TURN)
+    level() >= Level::Avx2 && k.is_multiple_of(TURN)
 }
 
 /// A matrix (n, k) in panels of sixteen rows, two steps side by side.
@@ -216,7 +216,7 @@ impl Panel for PanelOfWide<'_> {
                 *total = S::mul(S::mul(S::of_sums(*sum), scales), S::splat(*of_row));
             }
             // SAFETY: by this function's contract.
-            return unsafe { finish::<M, S>(totals, out, end) };
+            return unsafe { finish::<M, S>(&totals, out, end) };
         }
         let bias = if end.last { S::load(end.bias) } else { S::splat(0.0) };
         // SAFETY: by this function's contract; rows are whole.

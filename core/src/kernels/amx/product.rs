@@ -24,15 +24,20 @@ pub(in super::super) struct Factor<'a> {
     pub k: usize,
     /// (⌈n / 16⌉ · 16)
     pub bias: &'a [f32],
+    /// Whether sixteen bits of all numbers will do.
+    pub rounded: bool,
 }
 
-/// Parts that rows, and the matrix, are taken apart into: all bits that it has, or as many as integers are multiplied with.
-fn parts(matrix: &Matrix) -> (usize, usize) {
-    match matrix {
-        Matrix::Integers(_) => (2, 2),
-        Matrix::Floats(Store::Bf16(_)) => (3, 1),
-        Matrix::Floats(Store::F16(_)) => (3, 2),
-        Matrix::Floats(_) => (3, 3),
+impl Factor<'_> {
+    /// Parts that rows, and the matrix, are taken apart into: all bits that it has, or as many as integers are multiplied with.
+    fn parts(&self) -> (usize, usize) {
+        match self.matrix {
+            _ if self.rounded => (2, 2),
+            Matrix::Integers(_) => (2, 2),
+            Matrix::Floats(Store::Bf16(_)) => (3, 1),
+            Matrix::Floats(Store::F16(_)) => (3, 2),
+            Matrix::Floats(_) => (3, 3),
+        }
     }
 }
 
@@ -49,7 +54,7 @@ pub(in super::super) unsafe fn product(
     out_stride: usize,
 ) {
     let (panels, steps) = (w.n.div_ceil(WIDTH), w.k.div_ceil(STEPS));
-    let each = steps * parts(w.matrix).1;
+    let each = steps * w.parts().1;
     // Panels go by twos.
     let at_once = (LAID / (each * size_of::<Tile>()) / 2 * 2).clamp(2, panels.next_multiple_of(2));
     let mut laid = Vec::<Tile>::with_capacity(at_once.min(panels) * each);
@@ -69,7 +74,7 @@ pub(in super::super) unsafe fn product(
 /// # Safety
 /// There must be room for their tiles.
 unsafe fn lay_out(w: Factor<'_>, group: Range<usize>, to: SharedOut<Tile>) {
-    let of_w = parts(w.matrix).1;
+    let of_w = w.parts().1;
     let each = w.k.div_ceil(STEPS) * of_w;
     pool::each_with(group.len(), w.k * WIDTH, |room, i| {
         // SAFETY: a panel's tiles are its own, and any bits are integers.
@@ -93,7 +98,7 @@ impl Group<'_> {
     /// As there.
     unsafe fn product(&self, x: Rows<'_>, m: usize, then: Then, out: SharedOut, out_stride: usize) {
         let Self { w, laid, panels: group } = self;
-        let of = parts(w.matrix);
+        let of = w.parts();
         let (rows, steps) = (ROWS * SIDE, w.k.div_ceil(STEPS));
         let row_blocks = m.div_ceil(rows);
         let wanted = if pool::threads() == 1 { 1 } else { 2 * pool::threads() };

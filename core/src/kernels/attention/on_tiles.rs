@@ -10,9 +10,8 @@ use super::{
     Attention, Heads, IntegerHeads, KeysValues, Seen, Sizes, attention, attention_to_integers, pack,
 };
 
-/// Parts that make up a number, and those that hold sixteen bits of it.
+/// Parts that make up a number.
 pub(super) const EXACT: usize = 3;
-const ROUNDED: usize = 2;
 
 /// Many queries of each head of each batch.
 #[derive(Clone, Copy)]
@@ -89,9 +88,6 @@ pub fn attention_on_tiles(
 /// # Errors
 /// If the shapes do not fit.
 pub fn rounded_attention(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize) -> Result<Tensor> {
-    if amx::is_used() {
-        return attention_on_tiles(q, k, v, n_head, (false, ROUNDED));
-    }
     #[cfg(target_arch = "x86_64")]
     if super::wide::fits(q.dim(2)? / n_head.max(1)) {
         return super::wide::attention(q, k, v, n_head);

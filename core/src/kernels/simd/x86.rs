@@ -135,11 +135,7 @@ impl Simd for Avx2 {
     unsafe fn sums<const M: usize>(rows: &[*const [i16; 2]; M], values: &[[i16; PAIRED]]) -> [Self::Sums; M] {
         // SAFETY: above, and this function's contract.
         unsafe {
-            if M == Self::ROWS
-                && !values.is_empty()
-                && values.len().is_multiple_of(wide::PAIRS)
-                && !cfg!(miri)
-            {
+            if M == Self::ROWS && wide::are_turns(values) {
                 let sums = wide::sums_of_six(&*rows.as_ptr().cast(), values);
                 return *sums.as_ptr().cast();
             }
@@ -320,6 +316,18 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     fn pairs_of_i16(from: &[i16; PAIRED]) -> Self::Pairs {
         // SAFETY: above.
         unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn sums<const M: usize>(rows: &[*const [i16; 2]; M], values: &[[i16; PAIRED]]) -> [Self::Sums; M] {
+        // SAFETY: above, and this function's contract.
+        unsafe {
+            if VNNI && M == Self::ROWS && wide::are_turns(values) {
+                let sums = wide::sums_of_twelve(&*rows.as_ptr().cast(), values);
+                return *sums.as_ptr().cast();
+            }
+            sums_of_any::<M, Self>(rows, values)
+        }
     }
 
     #[inline(always)]
