@@ -182,7 +182,7 @@ impl CrossAttention {
         let n = n_state;
         Ok(Self {
             query: w.linear(n, n, true, "q_proj")?,
-            key_value: w.linears(n, &[("k_proj", n, false), ("v_proj", n, true)])?,
+            key_value: w.of_many_rows().linears(n, &[("k_proj", n, false), ("v_proj", n, true)])?,
             out: w.linear(n, n, true, "out_proj")?,
             n_head,
         })

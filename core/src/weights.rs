@@ -44,6 +44,8 @@ pub struct Weights {
     store: Store,
     path: String,
     matrices: Matrices,
+    /// Whether what is loaded is always multiplied by many rows.
+    many_rows: bool,
     dtype: DType,
     device: Device,
 }
@@ -73,26 +75,43 @@ impl Weights {
     /// Over safetensors, a NumPy file or whatever else a candle `VarBuilder` reads.
     pub fn from_var_builder(vb: VarBuilder<'static>) -> Self {
         let (dtype, device) = (vb.dtype(), vb.device().clone());
-        Self { store: Store::Plain(vb), path: String::new(), matrices: Matrices::Floats, dtype, device }
+        Self {
+            store: Store::Plain(vb),
+            path: String::new(),
+            matrices: Matrices::Floats,
+            many_rows: false,
+            dtype,
+            device,
+        }
     }
 
     /// Over the GGUF file of a model of candle-transformers, read to the CPU; its tensors become `dtype` on `device`.
     #[cfg(feature = "candle-transformers")]
     pub fn from_quantised(vb: QuantisedVarBuilder, dtype: DType, device: &Device) -> Self {
         let (store, device) = (Store::Quantised(vb), device.clone());
-        Self { store, path: String::new(), matrices: Matrices::Floats, dtype, device }
+        Self { store, path: String::new(), matrices: Matrices::Floats, many_rows: false, dtype, device }
     }
 
     /// Over a checkpoint of any known format; its tensors become `dtype` on `device`.
     pub fn from_checkpoint(checkpoint: Arc<Checkpoint>, dtype: DType, device: &Device) -> Self {
         let (store, device) = (Store::File(checkpoint), device.clone());
-        Self { store, path: String::new(), matrices: Matrices::Floats, dtype, device }
+        Self { store, path: String::new(), matrices: Matrices::Floats, many_rows: false, dtype, device }
     }
 
     /// The same with its large matrices kept so.
     #[must_use]
     pub fn with_matrices(self, matrices: Matrices) -> Self {
         Self { matrices, ..self }
+    }
+
+    /// The same for what is always multiplied by many rows.
+    pub(crate) fn of_many_rows(&self) -> Self {
+        Self { many_rows: true, ..self.clone() }
+    }
+
+    /// Whether a CPU may round all numbers there.
+    pub(crate) fn rounds(&self) -> bool {
+        self.many_rows && self.matrices == Matrices::Blocks
     }
 
     /// What the large matrices are kept as.
@@ -238,6 +257,7 @@ impl Weights {
             }
         }
         let panels = Panels::new(n_in, &parts, &biases, products);
+        let panels = if self.rounds() { panels.map(Panels::rounded) } else { panels };
         drop(parts);
         for (name, ..) in layers {
             if let Store::File(checkpoint) = &self.store
@@ -250,14 +270,6 @@ impl Weights {
             let names: Vec<_> = layers.iter().map(|(name, ..)| self.pp(name).full("weight")).collect();
             Error::Weights(format!("tensor `{}`: {e}", names.join("`, `")))
         })?))
-    }
-
-    /// How a CPU multiplies what stays floats.
-    pub(crate) fn products_of_floats(&self) -> Products {
-        match self.matrices {
-            Matrices::Floats => Products::Floats,
-            Matrices::Blocks => Products::Rounded,
-        }
     }
 
     /// The rows of `{name}.weight` (n_out, n_in) as they are written, or as they are to be.

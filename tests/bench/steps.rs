@@ -102,19 +102,17 @@ fn main() -> anyhow::Result<()> {
     let (x, frames) = (random(&[1, 1500, n])?, random(&[1, 3000, n])?);
     let weight = Part::of(&random(&[4 * n, n])?)?;
     let linear = |products| Panels::new(n, std::slice::from_ref(&weight), &vec![0.5; 4 * n], products);
-    let (linear, integers) = (linear(Products::Floats)?, linear(Products::Integers)?);
+    let (linear, integers) = (linear(Products::Floats)?, linear(Products::Integers)?.rounded());
     let (kernel, bias) = (random(&[n, n, 3])?, random(&[n])?);
-    let convolution = |products| Convolution::new(&kernel, &bias, 2, products)?.context("no convolution");
+    let convolution = |rounded| Convolution::new(&kernel, &bias, 2, rounded)?.context("no convolution");
     for _ in 0..3 {
         // In turns, as other work comes and goes.
         show("linear, n to 4n", time(10, || Ok(linear.forward(&x)?))?);
         show("the same with integers", time(10, || Ok(integers.forward(&x)?))?);
     }
     show("linear, n to 4n, gelu", time(5, || Ok(linear.forward_gelu(&x)?))?);
-    for (what, products) in
-        [("convolution 2, gelu", Products::Floats), ("the same, rounded", Products::Rounded)]
-    {
-        let convolution = convolution(products)?;
+    for (what, rounded) in [("convolution 2, gelu", false), ("the same, rounded", true)] {
+        let convolution = convolution(rounded)?;
         show(what, time(5, || Ok(convolution.forward_gelu(&frames)?))?);
     }
     let heads = dims.n_audio_head;

@@ -51,7 +51,7 @@ fn floats_that_may_be_rounded_here() {
             if matches!(part.written, kernels::Written::Blocks(_)) {
                 continue;
             }
-            let panels = Panels::new(k, &[part], &bias, Products::Rounded).unwrap();
+            let panels = Panels::new(k, &[part], &bias, Products::Floats).unwrap().rounded();
             let (x_seen, w_seen) = match is_used(m) && k % 16 == 0 {
                 true => (rows(&x, k), columns(&values(&numbers), k)),
                 false => (x.clone(), values(&numbers)),
@@ -80,8 +80,9 @@ fn the_largest_numbers_fit_into_their_sums() {
         // Each product is the largest there is, and there are as many as are summed up at once.
         let (m, n, k) = (48, 16, STEPS);
         let panels =
-            Panels::new(k, &[Part::of(&tensor(vec![-3.0; n * k], &[n, k])).unwrap()], &[], Products::Rounded)
-                .unwrap();
+            Panels::new(k, &[Part::of(&tensor(vec![-3.0; n * k], &[n, k])).unwrap()], &[], Products::Floats)
+                .unwrap()
+                .rounded();
         let y = panels.forward(&tensor(vec![5.0; m * k], &[m, k])).unwrap();
         assert_close(&values(&y), &vec![-15.0 * k as f64; m * n], 1e-6, "the largest sum");
     });
@@ -132,7 +133,7 @@ fn what_is_no_number_stays_none_where_much_is_rounded() {
         };
         let product = |w: f32, x: f32| {
             let part = [Part::of(&all(w).squeeze(0).unwrap()).unwrap()];
-            values(&Panels::new(n, &part, &[], Products::Rounded).unwrap().forward(&all(x)).unwrap())
+            values(&Panels::new(n, &part, &[], Products::Floats).unwrap().rounded().forward(&all(x)).unwrap())
         };
         let attention = |q: f32, k: f32, v: f32| -> Vec<f32> {
             values(&kernels::rounded_attention(&all(q), &all(k), &all(v), 1).unwrap())

@@ -96,8 +96,6 @@ impl Kept {
 pub enum Products {
     /// As the f32 numbers that they stand for.
     Floats,
-    /// As those, or both factors rounded to integers where that is faster: of many rows on x86-64.
-    Rounded,
     /// As integers, by others of sixteen bits that rows are rounded to. Floats become eight bits, in blocks of 32 with a
     /// scale; rows that are not whole blocks stay floats.
     Integers,

@@ -34,7 +34,7 @@ pub struct Panels {
     n: usize,
     k: usize,
     matrix: Matrix,
-    /// Whether floats may be rounded.
+    /// Whether all numbers may be rounded to sixteen bits, as it is always multiplied by many rows.
     rounded: bool,
     /// (⌈n / 16⌉ · 16)
     bias: Vec<f32>,
@@ -52,13 +52,13 @@ impl Panels {
         }
         let mut padded = bias.to_vec();
         padded.resize(n.next_multiple_of(WIDTH), 0.0);
-        Ok(Self {
-            n,
-            k,
-            matrix: pack(k, parts, products)?,
-            rounded: products == Products::Rounded,
-            bias: padded,
-        })
+        Ok(Self { n, k, matrix: pack(k, parts, products)?, rounded: false, bias: padded })
+    }
+
+    /// The same where it is always multiplied by many rows, and all numbers may be rounded to sixteen bits where that is faster. (With
+    /// fewer rows what they give would depend on how many there are.)
+    pub fn rounded(self) -> Self {
+        Self { rounded: true, ..self }
     }
 
     /// Rows of the matrix. ids: (n_ids) -> (n_ids, k)
@@ -162,12 +162,12 @@ impl Panels {
         out_stride: usize,
     ) {
         assert!(m == 0 || x.values.len() >= (m - 1) * x.stride + self.k, "rows of x");
-        if m >= MANY && amx::is_used() {
+        if m >= MANY && amx::is_used() && (self.rounded || !self.is_of_integers()) {
             // SAFETY: by this function's contract; the rows were counted.
             return unsafe { amx::product(self.factor(), x, m, then, out, out_stride) };
         }
         #[cfg(target_arch = "x86_64")]
-        if m >= MANY && (self.rounded || self.is_of_integers()) && wide::is_used(self.n, self.k) {
+        if m >= MANY && self.rounded && wide::is_used(self.n, self.k) {
             let w = Wide::of(&self.matrix, self.n, self.k);
             // SAFETY: by this function's contract.
             return unsafe { self.integers(&w, x, m, then, out, out_stride) };

@@ -54,11 +54,11 @@ impl AudioEncoder {
     /// # Errors
     /// If a tensor is missing or has another shape.
     pub fn load(dims: &ModelDimensions, w: &Weights) -> Result<Self> {
-        let n = dims.n_state;
+        let (n, w) = (dims.n_state, &w.of_many_rows());
         let conv = |n_in: usize, stride: usize, name: &str| -> Result<Convolution> {
             let weight = w.pp(name).tensor(&[n, n_in, 3], "weight")?;
             let bias = w.pp(name).tensor(&[n], "bias")?;
-            if let Some(kernel) = kernels::Convolution::new(&weight, &bias, stride, w.products_of_floats())? {
+            if let Some(kernel) = kernels::Convolution::new(&weight, &bias, stride, w.rounds())? {
                 return Ok(Convolution::Kernel(kernel));
             }
             let config = Conv1dConfig { padding: 1, stride, ..Default::default() };
