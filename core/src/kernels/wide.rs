@@ -1,6 +1,6 @@
 //! Products of integers where there are many rows, on x86-64: the matrix in sixteen bits too, with one scale for hundreds of steps
 //! where its blocks have one for every 32. What a block ends with costs a seventh with AVX2, and widening its integers more; both
-//! are left out here. To fit into a sum, a row has thirteen bits and the matrix eleven: still finer than its blocks.
+//! are left out here. To fit into a sum, a row has thirteen bits and the matrix eleven, its blocks eight.
 
 use std::ops::Range;
 
@@ -268,7 +268,7 @@ const PHI: [f32; 8] = [
     -1.301_396_3e-9,
 ];
 
-/// x Φ(x) to 2e-4, a tenth of what rounding it to a row's bits leaves.
+/// x Φ(x) to 2e-4.
 #[inline(always)]
 fn gelu<S: Simd>(x: f32) -> f32 {
     let t = x.clamp(-4.0, 4.0);
