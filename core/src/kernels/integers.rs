@@ -7,6 +7,7 @@ use std::ops::Range;
 
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 use super::level::{Level, level};
+use super::room::room;
 use super::shared::SharedOut;
 #[cfg(target_arch = "x86_64")]
 use super::simd::Avx512;
@@ -51,7 +52,7 @@ impl Buffers {
     pub(super) fn new(x: Rows<'_>, m: usize, k: usize, w: &impl Columns) -> Self {
         let (most, block) = (w.largest(), w.summed());
         let n_sums = block.map_or(0, |block| k / block);
-        let (mut values, mut scales, mut sums) = (vec![0i16; m * k], vec![0f32; m], vec![0f32; m * n_sums]);
+        let (mut values, mut scales, mut sums) = (room(m * k), vec![0f32; m], vec![0f32; m * n_sums]);
         let to_values = SharedOut::new(values.as_mut_ptr());
         let (to_scales, to_sums) = (SharedOut::new(scales.as_mut_ptr()), SharedOut::new(sums.as_mut_ptr()));
         pool::each(m.div_ceil(ROUNDED), |task| {
@@ -70,6 +71,8 @@ impl Buffers {
                 }
             }
         });
+        // SAFETY: all was written.
+        unsafe { values.set_len(m * k) };
         Self { values, scales, sums, k }
     }
 

@@ -11,6 +11,7 @@ use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Sha
 use super::amx;
 use super::integers::{self, Buffers, Columns};
 use super::pack::{Part, Products, pack};
+use super::room::room;
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, Simd, WIDTH};
 use super::store::{LONGEST_BLOCK, Matrix, Store, View};
@@ -267,7 +268,7 @@ impl CustomOp1 for Product<'_> {
         let m = self.rows(layout)?;
         let Panels { n, k, .. } = *self.panels;
         let x = Rows { values: contiguous("linear", storage, layout)?, stride: k };
-        let mut out = Vec::with_capacity(m * n);
+        let mut out = room(m * n);
         // SAFETY: as in `Panels::of_rows`.
         unsafe {
             self.panels.product(x, m, self.then, SharedOut::new(out.as_mut_ptr()), n);

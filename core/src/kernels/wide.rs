@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::integers::{Columns, Job, Panel, Rounded, piece_in};
 use super::level::{Level, level};
+use super::room::room;
 use super::shared::SharedOut;
 use super::simd::{Avx512, PAIRED, Simd, WIDTH};
 use super::store::{Blocks, Matrix, Store};
@@ -51,7 +52,7 @@ impl Wide {
     /// So many panels of k steps; `fill` writes the numbers of one.
     pub(super) fn new(panels: usize, k: usize, fill: impl Fn(usize, &mut [[f32; PAIRED]]) + Sync) -> Self {
         let (pairs, parts) = (k / 2, k.div_ceil(steps(k)));
-        let mut values = Vec::with_capacity(panels * pairs);
+        let mut values = room(panels * pairs);
         let mut scales = vec![[0f32; WIDTH]; panels * parts];
         let to_values = SharedOut::new(values.as_mut_ptr());
         let to_scales = SharedOut::new(scales.as_mut_ptr());

@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::super::integers::round_in;
 use super::super::level::{Level, level};
+use super::super::room::room;
 use super::super::shared::SharedOut;
 use super::super::simd::{Avx512, MOST_ROWS, PAIRED, Simd, WIDTH};
 use super::super::tile::Rows;
@@ -60,15 +61,15 @@ impl CustomOp3 for Wider {
             bail!("attention: q {:?}, k {dims_k:?}, v {dims_v:?}, {n_head} heads", l_q.shape());
         }
         let d = n / n_head;
-        let mut out = Vec::<f32>::with_capacity(b * t_q * n);
+        let mut out = room::<f32>(b * t_q * n);
         let shared = SharedOut::new(out.as_mut_ptr());
         let (blocks, padded) = (t_q.div_ceil(MOST_ROWS), len.next_multiple_of(TURN));
         // Scores; weights, two in a number's place; queries likewise.
-        let room = MOST_ROWS * (padded + padded / 2 + d / 2);
+        let scratch = MOST_ROWS * (padded + padded / 2 + d / 2);
         for i in 0..b {
             let head = |head| Head::new(k.at(i, 0, head), v.at(i, 0, head), len, d);
             let heads: Vec<Head> = (0..n_head).map(head).collect();
-            pool::each_with(n_head * blocks, room, |room, task| {
+            pool::each_with(n_head * blocks, scratch, |room, task| {
                 let (head, first) = (task / blocks, task % blocks * MOST_ROWS);
                 let m = MOST_ROWS.min(t_q - first);
                 let asked = Asked { head: &heads[head], q: q.at(i, first, head), m, len, d };
