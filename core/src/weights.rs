@@ -75,27 +75,23 @@ impl Weights {
     /// Over safetensors, a NumPy file or whatever else a candle `VarBuilder` reads.
     pub fn from_var_builder(vb: VarBuilder<'static>) -> Self {
         let (dtype, device) = (vb.dtype(), vb.device().clone());
-        Self {
-            store: Store::Plain(vb),
-            path: String::new(),
-            matrices: Matrices::Floats,
-            many_rows: false,
-            dtype,
-            device,
-        }
+        Self::over(Store::Plain(vb), dtype, &device)
+    }
+
+    fn over(store: Store, dtype: DType, device: &Device) -> Self {
+        let (path, device) = (String::new(), device.clone());
+        Self { store, path, matrices: Matrices::Floats, many_rows: false, dtype, device }
     }
 
     /// Over the GGUF file of a model of candle-transformers, read to the CPU; its tensors become `dtype` on `device`.
     #[cfg(feature = "candle-transformers")]
     pub fn from_quantised(vb: QuantisedVarBuilder, dtype: DType, device: &Device) -> Self {
-        let (store, device) = (Store::Quantised(vb), device.clone());
-        Self { store, path: String::new(), matrices: Matrices::Floats, many_rows: false, dtype, device }
+        Self::over(Store::Quantised(vb), dtype, device)
     }
 
     /// Over a checkpoint of any known format; its tensors become `dtype` on `device`.
     pub fn from_checkpoint(checkpoint: Arc<Checkpoint>, dtype: DType, device: &Device) -> Self {
-        let (store, device) = (Store::File(checkpoint), device.clone());
-        Self { store, path: String::new(), matrices: Matrices::Floats, many_rows: false, dtype, device }
+        Self::over(Store::File(checkpoint), dtype, device)
     }
 
     /// The same with its large matrices kept so.

@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
     keep_freed_memory();
     candle_whisper::program::start(std::env::args_os())
 }
 
-/// Every layer frees what the next one asks for again; glibc would give it back to Linux in between, which clears each page anew: a
-/// tenth of the time for 11 s of sound. What a run needs at most stays the same.
+/// Every layer frees what the next one asks for again; glibc would give it back to Linux in between, which clears each page anew. A
+/// fourteenth of the time for 11 s of sound, for 3 % more memory at most (`tests/bench/results/kernels.md`).
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn keep_freed_memory() {
     /// The largest that glibc takes.
@@ -19,6 +20,3 @@ fn keep_freed_memory() {
         libc::mallopt(libc::M_MMAP_THRESHOLD, MOST_FROM_HEAP);
     }
 }
-
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn keep_freed_memory() {}

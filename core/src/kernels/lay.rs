@@ -29,28 +29,33 @@ pub(super) trait Number: Copy + Send + Default {
 }
 
 impl Number for f32 {
+    #[inline(always)]
     fn read(written: Written, bytes: &[u8], out: &mut [Self]) {
-        let two = out.iter_mut().zip(bytes.as_chunks().0);
         match written {
-            Written::Floats(DType::F16) => two.for_each(|(x, &two)| *x = f16::from_le_bytes(two).to_f32()),
-            Written::Floats(DType::BF16) => two.for_each(|(x, &two)| *x = bf16::from_le_bytes(two).to_f32()),
-            _ => {
-                out.iter_mut().zip(bytes.as_chunks().0).for_each(|(x, &four)| *x = Self::from_le_bytes(four))
-            }
+            Written::Floats(DType::F16) => each(bytes, out, |two| f16::from_le_bytes(two).to_f32()),
+            Written::Floats(DType::BF16) => each(bytes, out, |two| bf16::from_le_bytes(two).to_f32()),
+            _ => each(bytes, out, Self::from_le_bytes),
         }
     }
 }
 
 impl Number for f16 {
+    #[inline(always)]
     fn read(_: Written, bytes: &[u8], out: &mut [Self]) {
-        out.iter_mut().zip(bytes.as_chunks().0).for_each(|(x, &two)| *x = Self::from_le_bytes(two));
+        each(bytes, out, Self::from_le_bytes);
     }
 }
 
 impl Number for bf16 {
+    #[inline(always)]
     fn read(_: Written, bytes: &[u8], out: &mut [Self]) {
-        out.iter_mut().zip(bytes.as_chunks().0).for_each(|(x, &two)| *x = Self::from_le_bytes(two));
+        each(bytes, out, Self::from_le_bytes);
     }
+}
+
+#[inline(always)]
+fn each<T, const SIZE: usize>(bytes: &[u8], out: &mut [T], of: impl Fn([u8; SIZE]) -> T) {
+    out.iter_mut().zip(bytes.as_chunks().0).for_each(|(x, &bytes)| *x = of(bytes));
 }
 
 fn panels(parts: &[Part<'_>]) -> usize {
@@ -79,8 +84,8 @@ fn each_panel<'a>(parts: &'a [Part<'_>], work: impl Fn(usize, &[Row<'a>]) + Sync
 /// # Safety
 /// `out` must be valid for them.
 #[inline(always)]
-unsafe fn turn<T: Copy>(rows: [&[T]; WIDTH], len: usize, out: *mut [T; WIDTH]) {
-    let rows = rows.map(|row| &row[..len]);
+unsafe fn turn<T: Copy>(rows: &[impl AsRef<[T]>; WIDTH], len: usize, out: *mut [T; WIDTH]) {
+    let rows = rows.each_ref().map(|row| &row.as_ref()[..len]);
     // SAFETY: by this function's contract.
     (0..len).for_each(|step| unsafe { *out.add(step) = std::array::from_fn(|i| rows[i][step]) });
 }
@@ -98,7 +103,7 @@ pub(super) fn floats<T: Number>(k: usize, parts: &[Part<'_>]) -> Vec<[T; WIDTH]>
                 T::read(*written, &bytes[bytes.len() / k * from..], &mut tile[..len]);
             }
             // SAFETY: a panel's places are its own.
-            unsafe { turn(tile.each_ref().map(|row| &row[..]), len, start.at(panel * k + from)) };
+            unsafe { turn(&tile, len, start.at(panel * k + from)) };
         }
     });
     // SAFETY: all was written.
@@ -127,11 +132,9 @@ pub(super) fn blocks<const TOGETHER: usize>(
             // SAFETY: a panel's places are its own.
             unsafe {
                 tile.write_values::<TOGETHER>(len, to_values.at(first * WIDTH / TOGETHER));
-                let scales = tile.scales.each_ref().map(|row| &row[..]);
-                turn(scales, len / block, to_scales.at(first / block));
+                turn(&tile.scales, len / block, to_scales.at(first / block));
                 if offset {
-                    let offsets = tile.offsets.each_ref().map(|row| &row[..]);
-                    turn(offsets, len / block, to_offsets.at(first / block));
+                    turn(&tile.offsets, len / block, to_offsets.at(first / block));
                 }
             }
         }
@@ -173,17 +176,15 @@ impl Tile {
             }
             Written::Blocks(dtype) => {
                 let Some(shape) = Shape::of(dtype) else { return };
-                let bytes = &bytes[steps.start / shape.numbers * shape.bytes..];
-                let mut all = bytes.chunks_exact(shape.bytes);
+                let bytes = bytes[steps.start / shape.numbers * shape.bytes..].chunks_exact(shape.bytes);
                 let (mut s, mut o) = ([0f32; STEPS / LEAST], [0f32; STEPS / LEAST]);
-                for (b, q) in q.chunks_exact_mut(shape.numbers).enumerate() {
-                    let Some(bytes) = all.next() else { return };
+                for (b, (q, bytes)) in q.chunks_exact_mut(shape.numbers).zip(bytes).enumerate() {
                     let n = shape.numbers / shape.scale;
                     blocks::unpack(dtype, bytes, Parts { q, scales: &mut s[..n], offsets: &mut o[..n] });
                     for j in (0..shape.numbers).step_by(block) {
                         let to = (b * shape.numbers + j) / block;
                         self.scales[i][to] = s[j / shape.scale];
-                        self.offsets[i][to] = if shape.offset { o[j / shape.scale] } else { 0.0 };
+                        self.offsets[i][to] = o[j / shape.scale];
                     }
                 }
             }
@@ -193,12 +194,13 @@ impl Tile {
     /// # Safety
     /// `out` must be valid for `len` steps.
     unsafe fn write_values<const TOGETHER: usize>(&self, len: usize, out: *mut [i8; TOGETHER]) {
-        let rows = self.q.each_ref();
         // SAFETY: by this function's contract.
         unsafe {
             match TOGETHER {
-                PAIRED => turn(rows.map(|row| row.as_chunks::<2>().0), len / 2, out.cast()),
-                _ => turn(rows.map(|row| &row[..]), len, out.cast()),
+                PAIRED => {
+                    turn::<[i8; 2]>(&self.q.each_ref().map(|row| row.as_chunks().0), len / 2, out.cast())
+                }
+                _ => turn::<i8>(&self.q, len, out.cast()),
             }
         }
     }
@@ -212,16 +214,16 @@ fn round_in<S: Simd>(dtype: DType, bytes: &[u8], q: &mut [i8], scales: &mut [f32
         for (x, bytes) in x.iter_mut().zip(bytes[b * ROUNDED * size..].chunks_exact(WIDTH * size)) {
             match dtype {
                 DType::F16 => {
-                    let two = bytes.as_chunks().0;
-                    S::store(S::of_f16(&std::array::from_fn(|i| f16::from_le_bytes(two[i]))), x);
+                    let mut two = [f16::ZERO; WIDTH];
+                    each(bytes, &mut two, f16::from_le_bytes);
+                    S::store(S::of_f16(&two), x);
                 }
                 DType::BF16 => {
-                    let two = bytes.as_chunks().0;
-                    S::store(S::of_bf16(&std::array::from_fn(|i| bf16::from_le_bytes(two[i]))), x);
+                    let mut two = [bf16::ZERO; WIDTH];
+                    each(bytes, &mut two, bf16::from_le_bytes);
+                    S::store(S::of_bf16(&two), x);
                 }
-                _ => {
-                    x.iter_mut().zip(bytes.as_chunks().0).for_each(|(x, &four)| *x = f32::from_le_bytes(four))
-                }
+                _ => each(bytes, x, f32::from_le_bytes),
             }
         }
         let x = x.as_flattened();
