@@ -77,6 +77,8 @@ mod integers;
 mod lay;
 mod level;
 mod math;
+#[cfg(target_arch = "x86_64")]
+mod narrow;
 mod pack;
 mod panels;
 pub mod pool;
@@ -86,8 +88,6 @@ mod shared;
 mod simd;
 mod store;
 mod tile;
-#[cfg(target_arch = "x86_64")]
-mod wide;
 
 pub use attention::{IntegerHeads, attention, attention_on_tiles, attention_to_integers, rounded_attention};
 pub(crate) use attention::{Seen, attention_of};

@@ -105,11 +105,6 @@ impl Weights {
         Self { many_rows: true, ..self.clone() }
     }
 
-    /// Whether a CPU may round all numbers there.
-    pub(crate) fn rounds(&self) -> bool {
-        self.many_rows && self.matrices == Matrices::Blocks
-    }
-
     /// What the large matrices are kept as.
     pub fn matrices(&self) -> Matrices {
         self.matrices
@@ -253,7 +248,8 @@ impl Weights {
             }
         }
         let panels = Panels::new(n_in, &parts, &biases, products);
-        let panels = if self.rounds() { panels.map(Panels::rounded) } else { panels };
+        let rounds = self.many_rows && self.matrices == Matrices::Blocks;
+        let panels = if rounds { panels.map(Panels::rounded) } else { panels };
         drop(parts);
         for (name, ..) in layers {
             if let Store::File(checkpoint) = &self.store

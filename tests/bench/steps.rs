@@ -104,17 +104,14 @@ fn main() -> anyhow::Result<()> {
     let linear = |products| Panels::new(n, std::slice::from_ref(&weight), &vec![0.5; 4 * n], products);
     let (linear, integers) = (linear(Products::Floats)?, linear(Products::Integers)?.rounded());
     let (kernel, bias) = (random(&[n, n, 3])?, random(&[n])?);
-    let convolution = |rounded| Convolution::new(&kernel, &bias, 2, rounded)?.context("no convolution");
+    let convolution = Convolution::new(&kernel, &bias, 2)?.context("no convolution")?;
     for _ in 0..3 {
         // In turns, as other work comes and goes.
         show("linear, n to 4n", time(10, || Ok(linear.forward(&x)?))?);
         show("the same with integers", time(10, || Ok(integers.forward(&x)?))?);
     }
     show("linear, n to 4n, gelu", time(5, || Ok(linear.forward_gelu(&x)?))?);
-    for (what, rounded) in [("convolution 2, gelu", false), ("the same, rounded", true)] {
-        let convolution = convolution(rounded)?;
-        show(what, time(5, || Ok(convolution.forward_gelu(&frames)?))?);
-    }
+    show("convolution 2, gelu", time(5, || Ok(convolution.forward_gelu(&frames)?))?);
     let heads = dims.n_audio_head;
     show("attention of the encoder", time(5, || Ok(kernels::attention(&x, &x, &x, heads, false)?))?);
     show("the same, rounded", time(5, || Ok(kernels::rounded_attention(&x, &x, &x, heads)?))?);

@@ -271,7 +271,7 @@ fn convolutions_hear_silence_beyond_the_ends_here() {
             })
             .collect();
         let (w, b) = (tensor(w, &[n_out, n_in, 3]), tensor(b, &[n_out]));
-        let convolution = kernels::Convolution::new(&w, &b, stride, false).unwrap().unwrap();
+        let convolution = kernels::Convolution::new(&w, &b, stride).unwrap().unwrap();
         let y = convolution.forward_gelu(&tensor(x, &[2, t, n_in])).unwrap();
         assert_eq!(y.dims(), [2, t_out, n_out]);
         assert_close(&values(&y), &slow, 2e-6, "convolution");

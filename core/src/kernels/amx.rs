@@ -102,15 +102,17 @@ impl Unit for Slow {
     }
 }
 
-/// Numbers in `X` parts by others in `W`.
-struct Parts<const X: usize, const W: usize>;
+/// Parts of a row's number: all of its bits.
+const OF_ROW: usize = 3;
 
-impl<const X: usize, const W: usize> Parts<X, W> {
+/// Rows by numbers in `W` parts.
+struct Parts<const W: usize>;
+
+impl<const W: usize> Parts<W> {
     /// Parts that are multiplied: as few of them as may be are read anew.
-    const PAIRS: &'static [(usize, usize)] = match (X, W) {
-        (2, 2) => &[(0, 1), (0, 0), (1, 0)],
-        (3, 1) => &[(0, 0), (1, 0), (2, 0)],
-        (3, 2) => &[(0, 1), (0, 0), (2, 0), (1, 0), (1, 1)],
+    const PAIRS: &'static [(usize, usize)] = match W {
+        1 => &[(0, 0), (1, 0), (2, 0)],
+        2 => &[(0, 1), (0, 0), (2, 0), (1, 0), (1, 1)],
         _ => &[(0, 2), (0, 1), (0, 0), (2, 0), (1, 0), (1, 1)],
     };
 
@@ -133,12 +135,12 @@ impl<const X: usize, const W: usize> Parts<X, W> {
         unit.zero::<2>();
         unit.zero::<3>();
         for step in 0..steps {
-            let mut before = (X, W);
+            let mut before = (OF_ROW, W);
             for &(i, j) in Self::PAIRS {
                 // SAFETY: by this function's contract.
                 unsafe {
                     if i != before.0 {
-                        unit.load::<4>(x[0].add(step * X + i));
+                        unit.load::<4>(x[0].add(step * OF_ROW + i));
                     }
                     if j != before.1 {
                         unit.load::<6>(w[0].add(step * W + j));
@@ -149,7 +151,7 @@ impl<const X: usize, const W: usize> Parts<X, W> {
                     }
                     unit.add::<1, 4, 7>();
                     if i != before.0 {
-                        unit.load::<5>(x[1].add(step * X + i));
+                        unit.load::<5>(x[1].add(step * OF_ROW + i));
                     }
                 }
                 unit.add::<2, 5, 6>();

@@ -13,14 +13,14 @@ use super::{math, on_device, pool};
 
 mod few;
 mod integers;
+#[cfg(target_arch = "x86_64")]
+mod narrow;
 mod on_tiles;
 mod steps;
-#[cfg(target_arch = "x86_64")]
-mod wide;
 
 use few::Element;
 pub use integers::{IntegerHeads, attention_to_integers};
-use on_tiles::{EXACT, Queries};
+use on_tiles::Queries;
 pub use on_tiles::{attention_on_tiles, rounded_attention};
 use steps::{attention_by_steps, gathered};
 
@@ -47,8 +47,8 @@ pub(crate) struct Seen<'a> {
 struct Attention<'a> {
     n_head: usize,
     causal: bool,
-    /// Parts that numbers are taken apart into, if many queries are multiplied on tiles.
-    on_tiles: Option<usize>,
+    /// Whether many queries are multiplied on tiles.
+    on_tiles: bool,
     /// By each batch of queries.
     seen: &'a [Seen<'a>],
 }
@@ -160,11 +160,9 @@ impl Attention<'_> {
             }
             return Ok((CpuStorage::F32(out), (b, t_q, n).into()));
         }
-        if amx::IS_BUILT
-            && let Some(parts) = self.on_tiles.filter(|_| amx::Head::fits(d))
-        {
+        if amx::IS_BUILT && self.on_tiles && amx::Head::fits(d) {
             // SAFETY: as below.
-            unsafe { Queries { q, t_q, n_head, parts, out: shared }.on_tiles(&all) };
+            unsafe { Queries { q, t_q, n_head, out: shared }.on_tiles(&all) };
             return Ok((CpuStorage::F32(out), (b, t_q, n).into()));
         }
         let room = all.iter().map(|keys| keys.shape.packed()).max().unwrap_or(0);
@@ -382,12 +380,7 @@ pub(crate) fn attention_of(q: &Tensor, seen: &[Seen<'_>], n_head: usize, causal:
         .all(|Seen { k, v, .. }| k.dtype() == v.dtype() && Some(k.dtype()) == first && rows(k) && rows(v));
     let kept = kept && matches!(first, Some(DType::F32 | DType::F16));
     if q.device().is_cpu() && q.dtype() == DType::F32 && kept && rows(q) {
-        return q.apply_op1_no_bwd(&Attention {
-            n_head,
-            causal,
-            on_tiles: amx::is_used().then_some(EXACT),
-            seen,
-        });
+        return q.apply_op1_no_bwd(&Attention { n_head, causal, on_tiles: amx::is_used(), seen });
     }
     on_device(|| {
         let (k, v, lens) = gathered(seen)?;

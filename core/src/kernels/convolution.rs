@@ -21,11 +21,11 @@ pub struct Convolution {
 }
 
 impl Convolution {
-    /// weight: (n_out, n_in, 3), bias: (n_out); `rounded` as [`Panels::rounded`]. `None` on another device than a CPU, or not in f32.
+    /// weight: (n_out, n_in, 3), bias: (n_out). `None` on another device than a CPU, or not in f32.
     ///
     /// # Errors
     /// If the shapes do not fit each other.
-    pub fn new(weight: &Tensor, bias: &Tensor, stride: usize, rounded: bool) -> Result<Option<Self>> {
+    pub fn new(weight: &Tensor, bias: &Tensor, stride: usize) -> Result<Option<Self>> {
         let (n_out, n_in, kernel) = weight.dims3()?;
         if kernel != KERNEL || stride == 0 {
             bail!("a convolution of width {kernel}, every {stride}");
@@ -35,7 +35,6 @@ impl Convolution {
         }
         let rows = weight.transpose(1, 2)?.contiguous()?.reshape((n_out, KERNEL * n_in))?;
         let panels = Panels::new(KERNEL * n_in, &[Part::of(&rows)?], &bias.to_vec1()?, Products::Floats)?;
-        let panels = if rounded { panels.rounded() } else { panels };
         Ok(Some(Self { panels, stride }))
     }
 

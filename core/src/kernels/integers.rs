@@ -3,8 +3,6 @@
 //! where an instruction multiplies sixteen pairs and adds them up; with AVX2 alone two fifths faster: a cycle has 26 products
 //! there, of floats 16 (`tests/bench/results/kernels.md`, with what else was tried).
 
-use std::ops::Range;
-
 #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
 use super::level::{Level, level};
 use super::room::room;
@@ -33,7 +31,7 @@ pub(super) struct Rounded<'a> {
     /// (m, k)
     values: &'a [i16],
     /// (m)
-    pub scales: &'a [f32],
+    scales: &'a [f32],
     /// The sum of each block, if something is added there. (m, k / block)
     sums: &'a [f32],
     k: usize,
@@ -48,10 +46,9 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    /// m rows of k numbers, for such a matrix.
-    pub(super) fn new(x: Rows<'_>, m: usize, k: usize, w: &impl Columns) -> Self {
-        let (most, block) = (w.largest(), w.summed());
-        let n_sums = block.map_or(0, |block| k / block);
+    /// m rows of k numbers, for a matrix with such blocks.
+    pub(super) fn new(x: Rows<'_>, m: usize, k: usize, blocks: &Blocks<PAIRED>) -> Self {
+        let n_sums = if blocks.offsets.is_empty() { 0 } else { k / blocks.block };
         let (mut values, mut scales, mut sums) = (room(m * k), vec![0f32; m], vec![0f32; m * n_sums]);
         let to_values = SharedOut::new(values.as_mut_ptr());
         let (to_scales, to_sums) = (SharedOut::new(scales.as_mut_ptr()), SharedOut::new(sums.as_mut_ptr()));
@@ -65,8 +62,8 @@ impl Buffers {
                         std::slice::from_raw_parts_mut(to_sums.at(row * n_sums), n_sums),
                     )
                 };
-                *scale = round(&x.values[row * x.stride..][..k], None, most, values);
-                for (sum, block) in sums.iter_mut().zip(values.chunks_exact(block.unwrap_or(k))) {
+                *scale = round(&x.values[row * x.stride..][..k], None, values);
+                for (sum, block) in sums.iter_mut().zip(values.chunks_exact(blocks.block)) {
                     *sum = block.iter().map(|&x| i32::from(x)).sum::<i32>() as f32;
                 }
             }
@@ -93,18 +90,14 @@ impl<'a> Rounded<'a> {
         // SAFETY: two integers of sixteen bits where there is one number of 32, and any bits are integers.
         let values = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<i16>(), m * k) };
         for (row, (values, scale)) in values.chunks_exact_mut(k).zip(&mut *scales).enumerate() {
-            *scale = round(&x.values[row * x.stride..][..k], largest, LARGEST, values);
+            *scale = round(&x.values[row * x.stride..][..k], largest, values);
         }
         Self { values, scales, sums: &[], k }
     }
 
-    /// `M` rows from `first` on, from step `from` on: pointers, not an index, so a register for each and nothing to add up.
-    #[inline(always)]
-    pub(super) fn pairs<const M: usize>(&self, first: usize, from: usize) -> [*const [i16; 2]; M] {
-        std::array::from_fn(|i| {
-            let i = first + i;
-            self.values[i * self.k + from..(i + 1) * self.k].as_ptr().cast()
-        })
+    /// Row `i`, from step `from` on.
+    fn row(&self, i: usize, from: usize) -> &'a [i16] {
+        &self.values[i * self.k + from..(i + 1) * self.k]
     }
 
     fn sums(&self, i: usize) -> &'a [f32] {
@@ -114,7 +107,7 @@ impl<'a> Rounded<'a> {
 }
 
 #[inline(always)]
-pub(super) fn round_in(x: &[f32], largest: Option<f32>, most: f32, out: &mut [i16]) -> f32 {
+fn round_in(x: &[f32], largest: Option<f32>, out: &mut [i16]) -> f32 {
     // A NaN stays one: in the scale.
     let largest = match largest {
         Some(largest) => largest,
@@ -125,66 +118,49 @@ pub(super) fn round_in(x: &[f32], largest: Option<f32>, most: f32, out: &mut [i1
         return largest;
     }
     // So small that its inverse is infinite: as good as nothing.
-    let inverse = (most / largest).min(f32::MAX);
+    let inverse = (LARGEST / largest).min(f32::MAX);
     for (out, x) in out.iter_mut().zip(x) {
         *out = math::rounded(x * inverse) as i16;
     }
-    largest / most
+    largest / LARGEST
 }
 
 vectorised! {
-    /// Rounds numbers to multiples of what it returns, the largest magnitude to `most` of them; it need not be looked for if it is known.
-    fn round(x: &[f32], largest: Option<f32>, most: f32, out: &mut [i16]) -> f32 = round_in
+    /// Rounds numbers to multiples of what it returns; their largest magnitude need not be looked for if it is known.
+    fn round(x: &[f32], largest: Option<f32>, out: &mut [i16]) -> f32 = round_in
 }
 
 /// Some rows of `x` by some panels.
 pub(super) struct Job<'a> {
     pub x: Rounded<'a>,
     /// The rows, and the panels.
-    pub rows: Range<usize>,
-    pub part: Range<usize>,
+    pub rows: std::ops::Range<usize>,
+    pub part: std::ops::Range<usize>,
     /// Rows of the matrix, and its bias in panels.
     pub n: usize,
     pub bias: &'a [f32],
     pub then: super::tile::Then,
 }
 
-/// A matrix whose panels are multiplied.
-pub(super) trait Columns {
-    /// What a row's largest magnitude is rounded to.
-    fn largest(&self) -> f32;
-    /// The blocks of a row whose sums are needed besides.
-    fn summed(&self) -> Option<usize>;
-    /// Steps over k that are multiplied at once.
-    fn steps(&self, k: usize) -> usize;
-    /// Some steps of panel `j`.
-    fn panel(&self, j: usize, k: usize, steps: Range<usize>) -> impl Panel;
-    /// Does a job as the processor does it best.
-    ///
-    /// # Safety
-    /// As [`piece_in`].
-    unsafe fn piece(&self, job: Job<'_>, out: *mut f32, out_stride: usize);
-}
-
-/// Sixteen columns for some steps over k.
-pub(super) trait Panel: Copy {
-    /// Multiplies `M` rows of `x` from `first` on.
-    ///
-    /// # Safety
-    /// `x` must have these rows, as long as the matrix, and `out` must be valid for them.
-    unsafe fn tile<const M: usize, S: Simd>(self, x: Rounded<'_>, first: usize, out: Place, end: End<'_>);
-}
-
 /// # Safety
 /// `out` must be valid for the job's rows of n values, `out_stride` apart, in the columns of its panels.
 #[inline(always)]
-pub(super) unsafe fn piece_in<S: Simd>(w: &impl Columns, job: Job<'_>, out: *mut f32, out_stride: usize) {
+unsafe fn piece_in<S: Simd>(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) {
     let k = job.x.k;
-    let steps = w.steps(k);
+    let steps = k.div_ceil(k.div_ceil(STEPS)).next_multiple_of(LONGEST_BLOCK);
+    // A power of two, and shifts take no time.
+    let shift = w.block.trailing_zeros();
     for from in (0..k).step_by(steps) {
         let to = (from + steps).min(k);
         for j in job.part.clone() {
-            let panel = w.panel(j, k, from..to);
+            let blocks = (j * k + from) >> shift..(j * k + to) >> shift;
+            let panel = Panel {
+                values: &w.values[(j * k + from) / 2..(j * k + to) / 2],
+                scales: &w.scales[blocks.clone()],
+                offsets: if w.offsets.is_empty() { &[] } else { &w.offsets[blocks] },
+                block: w.block,
+                from,
+            };
             let columns = WIDTH.min(job.n - j * WIDTH);
             let bias = &job.bias.as_chunks().0[j];
             let end = End { first: from == 0, last: to == k, bias, then: job.then };
@@ -194,18 +170,18 @@ pub(super) unsafe fn piece_in<S: Simd>(w: &impl Columns, job: Job<'_>, out: *mut
                     let at = out.add((row - job.rows.start) * out_stride + j * WIDTH);
                     let out = Place { at, stride: out_stride, columns };
                     match (job.rows.end - row).min(S::ROWS) {
-                        1 => panel.tile::<1, S>(job.x, row, out, end),
-                        2 => panel.tile::<2, S>(job.x, row, out, end),
-                        3 => panel.tile::<3, S>(job.x, row, out, end),
-                        4 => panel.tile::<4, S>(job.x, row, out, end),
-                        5 => panel.tile::<5, S>(job.x, row, out, end),
-                        6 => panel.tile::<6, S>(job.x, row, out, end),
-                        7 => panel.tile::<7, S>(job.x, row, out, end),
-                        8 => panel.tile::<8, S>(job.x, row, out, end),
-                        9 => panel.tile::<9, S>(job.x, row, out, end),
-                        10 => panel.tile::<10, S>(job.x, row, out, end),
-                        11 => panel.tile::<11, S>(job.x, row, out, end),
-                        12 => panel.tile::<12, S>(job.x, row, out, end),
+                        1 => tile::<1, S>(job.x, row, panel, out, end),
+                        2 => tile::<2, S>(job.x, row, panel, out, end),
+                        3 => tile::<3, S>(job.x, row, panel, out, end),
+                        4 => tile::<4, S>(job.x, row, panel, out, end),
+                        5 => tile::<5, S>(job.x, row, panel, out, end),
+                        6 => tile::<6, S>(job.x, row, panel, out, end),
+                        7 => tile::<7, S>(job.x, row, panel, out, end),
+                        8 => tile::<8, S>(job.x, row, panel, out, end),
+                        9 => tile::<9, S>(job.x, row, panel, out, end),
+                        10 => tile::<10, S>(job.x, row, panel, out, end),
+                        11 => tile::<11, S>(job.x, row, panel, out, end),
+                        12 => tile::<12, S>(job.x, row, panel, out, end),
                         _ => {}
                     }
                 }
@@ -220,68 +196,40 @@ vectorised! {
     unsafe fn piece_of_any(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) = piece_in::<S>
 }
 
-impl Columns for Blocks<PAIRED> {
-    fn largest(&self) -> f32 {
-        LARGEST
-    }
-
-    fn summed(&self) -> Option<usize> {
-        (!self.offsets.is_empty()).then_some(self.block)
-    }
-
-    #[inline(always)]
-    fn steps(&self, k: usize) -> usize {
-        k.div_ceil(k.div_ceil(STEPS)).next_multiple_of(LONGEST_BLOCK)
-    }
-
-    #[inline(always)]
-    fn panel(&self, j: usize, k: usize, steps: Range<usize>) -> impl Panel {
-        // A power of two, and shifts take no time.
-        let shift = self.block.trailing_zeros();
-        let (from, to) = (j * k + steps.start, j * k + steps.end);
-        let blocks = from >> shift..to >> shift;
-        PanelOfBlocks {
-            values: &self.values[from / 2..to / 2],
-            scales: &self.scales[blocks.clone()],
-            offsets: if self.offsets.is_empty() { &[] } else { &self.offsets[blocks] },
-            block: self.block,
-            from: steps.start,
+/// # Safety
+/// As [`piece_in`].
+pub(super) unsafe fn piece(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c")]
+        unsafe fn vnni(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) {
+            // SAFETY: by this function's contract.
+            unsafe { piece_in::<Avx512<true>>(w, job, out, out_stride) }
+        }
+        if level() >= Level::Vnni {
+            // SAFETY: by this function's contract; the processor has what the function needs.
+            return unsafe { vnni(w, job, out, out_stride) };
         }
     }
-
-    unsafe fn piece(&self, job: Job<'_>, out: *mut f32, out_stride: usize) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c")]
-            unsafe fn vnni(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) {
-                // SAFETY: by this function's contract.
-                unsafe { piece_in::<Avx512<true>>(w, job, out, out_stride) }
-            }
-            if level() >= Level::Vnni {
-                // SAFETY: by this function's contract; the processor has what the function needs.
-                return unsafe { vnni(self, job, out, out_stride) };
-            }
+    #[cfg(target_arch = "aarch64")]
+    {
+        #[target_feature(enable = "dotprod")]
+        unsafe fn dot(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) {
+            // SAFETY: by this function's contract.
+            unsafe { piece_in::<Neon<true>>(w, job, out, out_stride) }
         }
-        #[cfg(target_arch = "aarch64")]
-        {
-            #[target_feature(enable = "dotprod")]
-            unsafe fn dot(w: &Blocks<PAIRED>, job: Job<'_>, out: *mut f32, out_stride: usize) {
-                // SAFETY: by this function's contract.
-                unsafe { piece_in::<Neon<true>>(w, job, out, out_stride) }
-            }
-            if level() == Level::Dotprod {
-                // SAFETY: by this function's contract; the processor has what the function needs.
-                return unsafe { dot(self, job, out, out_stride) };
-            }
+        if level() == Level::Dotprod {
+            // SAFETY: by this function's contract; the processor has what the function needs.
+            return unsafe { dot(w, job, out, out_stride) };
         }
-        // SAFETY: by this function's contract.
-        unsafe { piece_of_any(self, job, out, out_stride) }
     }
+    // SAFETY: by this function's contract.
+    unsafe { piece_of_any(w, job, out, out_stride) }
 }
 
 /// Some steps of a panel.
 #[derive(Clone, Copy)]
-struct PanelOfBlocks<'a> {
+struct Panel<'a> {
     values: &'a [[i8; PAIRED]],
     scales: &'a [[f32; WIDTH]],
     offsets: &'a [[f32; WIDTH]],
@@ -290,25 +238,34 @@ struct PanelOfBlocks<'a> {
     from: usize,
 }
 
-impl Panel for PanelOfBlocks<'_> {
-    #[inline(always)]
-    unsafe fn tile<const M: usize, S: Simd>(self, x: Rounded<'_>, first: usize, out: Place, end: End<'_>) {
-        let mut totals = [S::splat(0.0); M];
-        let rows = x.pairs::<M>(first, self.from);
-        // SAFETY: a row is as long as the panel; any place will do for pairs of this type.
-        unsafe { S::add_blocks(&mut totals, &rows, self.values, self.scales, self.block / 2) };
-        if !self.offsets.is_empty() {
-            let before = self.from / self.block;
-            for (i, total) in totals.iter_mut().enumerate() {
-                for (sum, offsets) in x.sums(first + i)[before..].iter().zip(self.offsets) {
-                    *total = S::mul_add(S::splat(*sum), S::load(offsets), *total);
-                }
+/// `M` rows of `x` from `first` on by a panel.
+///
+/// # Safety
+/// `x` must have these rows, and `out` must be valid for them.
+#[inline(always)]
+unsafe fn tile<const M: usize, S: Simd>(
+    x: Rounded<'_>,
+    first: usize,
+    panel: Panel<'_>,
+    out: Place,
+    end: End<'_>,
+) {
+    let mut totals = [S::splat(0.0); M];
+    // Pointers, not an index: a register for each row, and nothing to add up.
+    let rows: [*const [i16; 2]; M] = std::array::from_fn(|i| x.row(first + i, panel.from).as_ptr().cast());
+    // SAFETY: a row is as long as the panel; any place will do for pairs of this type.
+    unsafe { S::add_blocks(&mut totals, &rows, panel.values, panel.scales, panel.block / 2) };
+    if !panel.offsets.is_empty() {
+        let before = panel.from / panel.block;
+        for (i, total) in totals.iter_mut().enumerate() {
+            for (sum, offsets) in x.sums(first + i)[before..].iter().zip(panel.offsets) {
+                *total = S::mul_add(S::splat(*sum), S::load(offsets), *total);
             }
         }
-        for (i, total) in totals.iter_mut().enumerate() {
-            *total = S::mul(*total, S::splat(x.scales[first + i]));
-        }
-        // SAFETY: by this function's contract.
-        unsafe { finish::<M, S>(&totals, out, end) };
     }
+    for (i, total) in totals.iter_mut().enumerate() {
+        *total = S::mul(*total, S::splat(x.scales[first + i]));
+    }
+    // SAFETY: by this function's contract.
+    unsafe { finish::<M, S>(&totals, out, end) };
 }

@@ -9,15 +9,15 @@ use std::ops::Range;
 use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Shape, Tensor, bail};
 
 use super::amx;
-use super::integers::{self, Buffers, Columns};
+use super::integers::{self, Buffers};
+#[cfg(target_arch = "x86_64")]
+use super::narrow::{self, Bytes, Narrow};
 use super::pack::{Part, Products, pack};
 use super::room::room;
 use super::shared::SharedOut;
-use super::simd::{MOST_ROWS, Simd, WIDTH};
-use super::store::{LONGEST_BLOCK, Matrix, Store, View};
+use super::simd::{MOST_ROWS, PAIRED, Simd, WIDTH};
+use super::store::{Blocks, LONGEST_BLOCK, Matrix, Store, View};
 use super::tile::{End, Place, Rows, Then, tile, tiles};
-#[cfg(target_arch = "x86_64")]
-use super::wide::{self, Wide};
 use super::{contiguous, pool, values_mut};
 
 /// Rows of `x` that one thread takes at once: with `STEPS` of each they stay in the second-level cache.
@@ -35,7 +35,7 @@ pub struct Panels {
     n: usize,
     k: usize,
     matrix: Matrix,
-    /// Whether all numbers may be rounded to sixteen bits, as it is always multiplied by many rows.
+    /// Whether all numbers may be rounded to seven bits, as it is always multiplied by many rows.
     rounded: bool,
     /// (⌈n / 16⌉ · 16)
     bias: Vec<f32>,
@@ -56,7 +56,7 @@ impl Panels {
         Ok(Self { n, k, matrix: pack(k, parts, products)?, rounded: false, bias: padded })
     }
 
-    /// The same where it is always multiplied by many rows, and all numbers may be rounded to sixteen bits where that is faster. (With
+    /// The same where it is always multiplied by many rows, and all numbers may be rounded to seven bits where that is faster. (With
     /// fewer rows what they give would depend on how many there are.)
     pub fn rounded(self) -> Self {
         Self { rounded: true, ..self }
@@ -136,18 +136,22 @@ impl Panels {
         Ok(residual)
     }
 
-    fn factor(&self) -> amx::Factor<'_> {
-        amx::Factor { matrix: &self.matrix, n: self.n, k: self.k, bias: &self.bias, rounded: self.rounded }
+    /// What is multiplied on a matrix unit: floats.
+    fn factor(&self) -> Option<amx::Factor<'_>> {
+        match &self.matrix {
+            Matrix::Floats(store) => Some(amx::Factor { store, n: self.n, k: self.k, bias: &self.bias }),
+            Matrix::Integers(_) => None,
+        }
     }
 
-    /// [`Panels::forward`] as on AMX, slowly on other processors: for tests. x: (m, k) -> (m, n)
+    /// [`Panels::forward`] of floats as on AMX, slowly on other processors: for tests. x: (m, k) -> (m, n)
     #[doc(hidden)]
-    pub fn of_rows_on_tiles(&self, x: &[f32]) -> Vec<f32> {
+    pub fn of_rows_on_tiles(&self, x: &[f32]) -> Option<Vec<f32>> {
         let (m, mut out) = (x.len() / self.k, vec![0.0; x.len() / self.k * self.n]);
         let x = Rows { values: &x[..m * self.k], stride: self.k };
         // SAFETY: there is room for m rows of n.
-        unsafe { amx::product(self.factor(), x, m, Then::Set, SharedOut::new(out.as_mut_ptr()), self.n) };
-        out
+        unsafe { amx::product(self.factor()?, x, m, Then::Set, SharedOut::new(out.as_mut_ptr()), self.n) };
+        Some(out)
     }
 
     /// Writes the product of `m` rows of `x` to rows of `out`, `out_stride` apart.
@@ -163,15 +167,22 @@ impl Panels {
         out_stride: usize,
     ) {
         assert!(m == 0 || x.values.len() >= (m - 1) * x.stride + self.k, "rows of x");
-        if m >= MANY && amx::is_used() && (self.rounded || !self.is_of_integers()) {
-            // SAFETY: by this function's contract; the rows were counted.
-            return unsafe { amx::product(self.factor(), x, m, then, out, out_stride) };
-        }
         #[cfg(target_arch = "x86_64")]
-        if m >= MANY && self.rounded && wide::is_used(self.n, self.k) {
-            let w = Wide::of(&self.matrix, self.n, self.k);
-            // SAFETY: by this function's contract.
-            return unsafe { self.integers(&w, x, m, then, out, out_stride) };
+        if m >= MANY && self.rounded && narrow::fits(self.k) {
+            let (w, x) = (Narrow::of(&self.matrix, self.n, self.k), Bytes::of(x, m, self.k));
+            return self.each_piece(m, |rows, part| {
+                let at = rows.start * out_stride;
+                let job = narrow::Job { rows, part, bias: &self.bias, then };
+                // SAFETY: pieces write disjoint places, by this function's contract there.
+                unsafe { w.piece(&x, job, out.at(at), out_stride) }
+            });
+        }
+        if m >= MANY
+            && amx::is_used()
+            && let Some(factor) = self.factor()
+        {
+            // SAFETY: by this function's contract; the rows were counted.
+            return unsafe { amx::product(factor, x, m, then, out, out_stride) };
         }
         let store = match &self.matrix {
             Matrix::Floats(store) => store,
@@ -202,27 +213,33 @@ impl Panels {
     ///
     /// # Safety
     /// As there.
-    unsafe fn integers<W: Columns + Sync>(
+    unsafe fn integers(
         &self,
-        w: &W,
+        w: &Blocks<PAIRED>,
         x: Rows<'_>,
         m: usize,
         then: Then,
         out: SharedOut,
         out_stride: usize,
     ) {
-        let Split { row_blocks, column_blocks, columns } = self.split(m);
-        let panels = self.n.div_ceil(WIDTH);
         let buffers = Buffers::new(x, m, self.k, w);
         let x = buffers.rounded();
-        pool::each(row_blocks * column_blocks, |task| {
-            let (block, part) = (task / column_blocks, task % column_blocks);
-            let rows = block * BLOCK..((block + 1) * BLOCK).min(m);
-            let part = part * columns..((part + 1) * columns).min(panels);
+        self.each_piece(m, |rows, part| {
             let at = rows.start * out_stride;
             let job = integers::Job { x, rows, part, n: self.n, bias: &self.bias, then };
             // SAFETY: pieces write disjoint places, by this function's contract there.
-            unsafe { w.piece(job, out.at(at), out_stride) }
+            unsafe { integers::piece(w, job, out.at(at), out_stride) }
+        });
+    }
+
+    /// Some of `m` rows with some panels each, until all were together.
+    fn each_piece(&self, m: usize, work: impl Fn(Range<usize>, Range<usize>) + Sync + Send) {
+        let Split { row_blocks, column_blocks, columns } = self.split(m);
+        let panels = self.n.div_ceil(WIDTH);
+        pool::each(row_blocks * column_blocks, |task| {
+            let (block, part) = (task / column_blocks, task % column_blocks);
+            let rows = block * BLOCK..((block + 1) * BLOCK).min(m);
+            work(rows, part * columns..((part + 1) * columns).min(panels));
         });
     }
 

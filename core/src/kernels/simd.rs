@@ -5,6 +5,9 @@
 
 use half::{bf16, f16};
 
+#[cfg(target_arch = "x86_64")]
+use super::narrow::Quads;
+
 /// Numbers in a vector.
 pub(super) const WIDTH: usize = 16;
 /// Two steps of sixteen rows: a row's two beside each other.
@@ -79,19 +82,16 @@ pub(super) trait Simd: Copy {
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
-    fn pairs_of_i16(from: &[i16; PAIRED]) -> Self::Pairs;
-
-    /// The sums of `M` rows, which lie equally far apart, by so many pairs.
+    /// The sums of `M` rows, from step `at` on, by a part's: bytes below 128 by numbers from -63 to 63.
     ///
     /// # Safety
-    /// The rows must have as many pairs as there are values.
+    /// The rows must have as many steps.
     #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    unsafe fn sums<const M: usize>(rows: &[*const [i16; 2]; M], values: &[[i16; PAIRED]]) -> [Self::Sums; M] {
-        // SAFETY: by this function's contract.
-        unsafe { sums_of_any::<M, Self>(rows, values) }
-    }
+    unsafe fn sums_of_bytes<const M: usize>(
+        rows: &[*const u8; M],
+        at: usize,
+        values: &Quads,
+    ) -> [Self::Sums; M];
 
     /// The sum of all, in the same order everywhere.
     #[inline(always)]
@@ -106,49 +106,6 @@ pub(super) trait Simd: Copy {
             width /= 2;
         }
         lanes[0]
-    }
-}
-
-/// [`Simd::sums`], some pairs in each turn.
-///
-/// # Safety
-/// As there.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-unsafe fn sums_of_any<const M: usize, S: Simd>(
-    rows: &[*const [i16; 2]; M],
-    values: &[[i16; PAIRED]],
-) -> [S::Sums; M] {
-    const AT_ONCE: usize = 8;
-    let mut sums = [S::no_sums(); M];
-    let (turns, rest) = values.as_chunks::<AT_ONCE>();
-    for (turn, values) in turns.iter().enumerate() {
-        for (p, pair) in values.iter().enumerate() {
-            // SAFETY: by this function's contract.
-            unsafe { add_pair::<M, S>(&mut sums, rows, turn * AT_ONCE + p, pair) };
-        }
-    }
-    for (p, pair) in rest.iter().enumerate() {
-        // SAFETY: as above.
-        unsafe { add_pair::<M, S>(&mut sums, rows, turns.len() * AT_ONCE + p, pair) };
-    }
-    sums
-}
-
-/// # Safety
-/// The rows must have a pair `at`.
-#[cfg(target_arch = "x86_64")]
-#[inline(always)]
-unsafe fn add_pair<const M: usize, S: Simd>(
-    sums: &mut [S::Sums; M],
-    rows: &[*const [i16; 2]; M],
-    at: usize,
-    pair: &[i16; PAIRED],
-) {
-    let w = S::pairs_of_i16(pair);
-    for (sum, row) in sums.iter_mut().zip(rows) {
-        // SAFETY: by this function's contract.
-        *sum = unsafe { S::add_products(*sum, *row, at, w) };
     }
 }
 
@@ -275,8 +232,24 @@ impl Simd for Plain {
 
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn pairs_of_i16(from: &[i16; PAIRED]) -> Self::Pairs {
-        *from
+    unsafe fn sums_of_bytes<const M: usize>(
+        rows: &[*const u8; M],
+        at: usize,
+        values: &Quads,
+    ) -> [Self::Sums; M] {
+        let mut sums = [Self::no_sums(); M];
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            for (q, values) in values.iter().enumerate() {
+                for (sum, w) in sums.iter_mut().zip(values.as_chunks::<4>().0) {
+                    for (i, w) in w.iter().enumerate() {
+                        // SAFETY: by this function's contract.
+                        let x = unsafe { row.add(at + 4 * q + i).read() };
+                        *sum += i32::from(x) * i32::from(*w);
+                    }
+                }
+            }
+        }
+        sums
     }
 }
 
@@ -293,7 +266,7 @@ const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
 #[cfg(target_arch = "x86_64")]
 mod x86;
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512};
+pub(super) use x86::{Avx2, Avx512, round_part, round_weights};
 
 #[cfg(target_arch = "aarch64")]
 mod neon;

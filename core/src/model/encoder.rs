@@ -58,7 +58,7 @@ impl AudioEncoder {
         let conv = |n_in: usize, stride: usize, name: &str| -> Result<Convolution> {
             let weight = w.pp(name).tensor(&[n, n_in, 3], "weight")?;
             let bias = w.pp(name).tensor(&[n], "bias")?;
-            if let Some(kernel) = kernels::Convolution::new(&weight, &bias, stride, w.rounds())? {
+            if let Some(kernel) = kernels::Convolution::new(&weight, &bias, stride)? {
                 return Ok(Convolution::Kernel(kernel));
             }
             let config = Conv1dConfig { padding: 1, stride, ..Default::default() };

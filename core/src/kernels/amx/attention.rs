@@ -4,7 +4,7 @@ use super::super::attention::{KEYS, Sizes};
 use super::super::math;
 use super::super::simd::{Simd, WIDTH};
 use super::super::tile::Rows;
-use super::{Amx, Parts, SIDE, STEPS, Slow, Tile, Unit, is_used, lay};
+use super::{Amx, OF_ROW, Parts, SIDE, STEPS, Slow, Tile, Unit, is_used, lay};
 
 /// Queries at once.
 pub(in super::super) const QUERIES: usize = 2 * SIDE;
@@ -12,12 +12,11 @@ pub(in super::super) const QUERIES: usize = 2 * SIDE;
 /// Keys and values of one head.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Head<'a> {
-    /// (⌈t_k / 16⌉, d / 32, parts)
+    /// (⌈t_k / 16⌉, d / 32, 3)
     keys: &'a [Tile],
-    /// (d / 16, ⌈t_k / 32⌉, parts)
+    /// (d / 16, ⌈t_k / 32⌉, 3)
     values: &'a [Tile],
     shape: Sizes,
-    parts: usize,
 }
 
 impl<'a> Head<'a> {
@@ -27,38 +26,38 @@ impl<'a> Head<'a> {
     }
 
     /// Tiles of its keys, and of its values.
-    fn sizes(shape: Sizes, parts: usize) -> (usize, usize) {
+    fn sizes(shape: Sizes) -> (usize, usize) {
         let keys = shape.t_k.div_ceil(WIDTH) * (shape.d / STEPS);
-        (keys * parts, shape.d / WIDTH * shape.t_k.div_ceil(STEPS) * parts)
+        (keys * OF_ROW, shape.d / WIDTH * shape.t_k.div_ceil(STEPS) * OF_ROW)
     }
 
     /// Tiles of one.
-    pub(in super::super) fn len(shape: Sizes, parts: usize) -> usize {
-        let (keys, values) = Self::sizes(shape, parts);
+    pub(in super::super) fn len(shape: Sizes) -> usize {
+        let (keys, values) = Self::sizes(shape);
         keys + values
     }
 
     /// Lays one out that lies in panels.
-    pub(in super::super) fn lay_out(panels: &[f32], shape: Sizes, parts: usize, tiles: &mut [Tile]) {
+    pub(in super::super) fn lay_out(panels: &[f32], shape: Sizes, tiles: &mut [Tile]) {
         let (keys, values) = panels.split_at(shape.keys());
-        let (to_keys, to_values) = tiles.split_at_mut(Self::sizes(shape, parts).0);
+        let (to_keys, to_values) = tiles.split_at_mut(Self::sizes(shape).0);
         for (panels, to, steps) in [(keys, to_keys, shape.d), (values, to_values, shape.t_k)] {
-            let each = steps.div_ceil(STEPS) * parts;
+            let each = steps.div_ceil(STEPS) * OF_ROW;
             for (panel, to) in panels.chunks_exact(steps * WIDTH).zip(to.chunks_exact_mut(each)) {
-                lay::columns(panel.as_chunks().0, parts, to);
+                lay::columns(panel.as_chunks().0, OF_ROW, to);
             }
         }
     }
 
     /// One that was laid out.
-    pub(in super::super) fn of(tiles: &'a [Tile], shape: Sizes, parts: usize) -> Self {
-        let (keys, values) = tiles[..Self::len(shape, parts)].split_at(Self::sizes(shape, parts).0);
-        Self { keys, values, shape, parts }
+    pub(in super::super) fn of(tiles: &'a [Tile], shape: Sizes) -> Self {
+        let (keys, values) = tiles[..Self::len(shape)].split_at(Self::sizes(shape).0);
+        Self { keys, values, shape }
     }
 
     /// Numbers that [`many_queries`] needs room for.
-    pub(in super::super) fn room(d: usize, parts: usize) -> usize {
-        let tiles = (d / STEPS + KEYS / STEPS) * 2 * parts;
+    pub(in super::super) fn room(d: usize) -> usize {
+        let tiles = (d / STEPS + KEYS / STEPS) * 2 * OF_ROW;
         // One more, so that a whole number of them begins where a tile may.
         (tiles + 1) * (size_of::<Tile>() / size_of::<f32>()) + QUERIES * (KEYS + d)
     }
@@ -82,11 +81,9 @@ pub(in super::super) struct Asked<'a> {
 unsafe fn many_queries_in<S: Simd>(asked: Asked<'_>, room: &mut [f32]) {
     // SAFETY: by this function's contract.
     unsafe {
-        match (asked.head.parts, is_used()) {
-            (2, true) => queries::<2, S, Amx>(asked, room),
-            (_, true) => queries::<3, S, Amx>(asked, room),
-            (2, false) => queries::<2, S, Slow>(asked, room),
-            (_, false) => queries::<3, S, Slow>(asked, room),
+        match is_used() {
+            true => queries::<S, Amx>(asked, room),
+            false => queries::<S, Slow>(asked, room),
         }
     }
 }
@@ -102,14 +99,14 @@ vectorised! {
 /// # Safety
 /// As [`many_queries_in`].
 #[inline(always)]
-unsafe fn queries<const PARTS: usize, S: Simd, U: Unit>(asked: Asked<'_>, room: &mut [f32]) {
+unsafe fn queries<S: Simd, U: Unit>(asked: Asked<'_>, room: &mut [f32]) {
     let Asked { head, q, first, m, out, stride } = asked;
     let Sizes { d, t_k, .. } = head.shape;
-    let (of_q, steps) = (d / STEPS * PARTS, t_k.div_ceil(STEPS));
+    let (of_q, steps) = (d / STEPS * OF_ROW, t_k.div_ceil(STEPS));
     // SAFETY: any bits are integers.
     let (_, tiles, _) = unsafe { room.align_to_mut::<Tile>() };
     let (q_tiles, tiles) = tiles.split_at_mut(2 * of_q);
-    let (weights, rest) = tiles.split_at_mut(KEYS / STEPS * PARTS * 2);
+    let (weights, rest) = tiles.split_at_mut(KEYS / STEPS * OF_ROW * 2);
     // SAFETY: any bits are numbers.
     let (_, numbers, _) = unsafe { rest.align_to_mut::<f32>() };
     let (scores, totals) = numbers.split_at_mut(QUERIES * KEYS);
@@ -117,7 +114,7 @@ unsafe fn queries<const PARTS: usize, S: Simd, U: Unit>(asked: Asked<'_>, room: 
     let below = |x: Rows<'_>, i: usize| -> usize { (i * SIDE).min(m - 1) * x.stride };
     for (i, tiles) in q_tiles.chunks_exact_mut(of_q).enumerate() {
         let x = Rows { values: &q.values[below(q, i)..], stride: q.stride };
-        lay::rows(x, m.saturating_sub(i * SIDE), d, PARTS, tiles);
+        lay::rows(x, m.saturating_sub(i * SIDE), d, OF_ROW, tiles);
     }
     totals.fill(0.0);
     let mut sums = [[[0f32; WIDTH]; SIDE]; 4];
@@ -136,7 +133,7 @@ unsafe fn queries<const PARTS: usize, S: Simd, U: Unit>(asked: Asked<'_>, room: 
             let at = |row: usize, panel: usize| row * SIDE * KEYS + (panel - panels.start) * WIDTH;
             let to = [at(0, j), at(0, j + 1), at(1, j), at(1, j + 1)].map(|at| scores[at..].as_mut_ptr());
             // SAFETY: they were laid out; a row's scores are its own.
-            unsafe { Parts::<PARTS, PARTS>::multiply(&mut unit, x, w, d / STEPS, to, KEYS) };
+            unsafe { Parts::<OF_ROW>::multiply(&mut unit, x, w, d / STEPS, to, KEYS) };
         }
         let mut factors = [0f32; QUERIES];
         for (i, row) in scores.chunks_exact_mut(KEYS).enumerate() {
@@ -151,17 +148,17 @@ unsafe fn queries<const PARTS: usize, S: Simd, U: Unit>(asked: Asked<'_>, room: 
             }
         }
         let these = n_keys.div_ceil(STEPS);
-        let each = these * PARTS;
+        let each = these * OF_ROW;
         for (i, tiles) in weights.chunks_exact_mut(each).take(2).enumerate() {
             let x = Rows { values: &scores[i * SIDE * KEYS..], stride: KEYS };
-            lay::rows(x, SIDE, these * STEPS, PARTS, tiles);
+            lay::rows(x, SIDE, these * STEPS, OF_ROW, tiles);
         }
         for j in (0..d / WIDTH).step_by(2) {
-            let w = [j, j + 1].map(|j| head.values[(j * steps + from / STEPS) * PARTS..].as_ptr());
+            let w = [j, j + 1].map(|j| head.values[(j * steps + from / STEPS) * OF_ROW..].as_ptr());
             let x = [0, 1].map(|i| weights[i * each..].as_ptr());
             let to = sums.each_mut().map(|sums| sums.as_mut_ptr().cast());
             // SAFETY: they were laid out.
-            unsafe { Parts::<PARTS, PARTS>::multiply(&mut unit, x, w, these, to, WIDTH) };
+            unsafe { Parts::<OF_ROW>::multiply(&mut unit, x, w, these, to, WIDTH) };
             for (at, sums) in sums.iter().enumerate() {
                 for (i, sums) in sums.iter().enumerate() {
                     let row = at / 2 * SIDE + i;

@@ -1,7 +1,7 @@
 //! Numbers taken apart and laid out for tiles.
 
-use super::super::simd::{PAIRED, Simd, WIDTH};
-use super::super::store::{Blocks, Matrix};
+use super::super::simd::{Simd, WIDTH};
+use super::super::store::Store;
 use super::super::tile::Rows;
 use super::{SIDE, STEPS, Tile};
 
@@ -99,44 +99,14 @@ vectorised! {
     pub(super) fn columns(steps: &[[f32; WIDTH]], n: usize, tiles: &mut [Tile]) = columns_in
 }
 
-/// A number of each column for both steps that lie beside each other.
 #[inline(always)]
-fn twice(of: &[f32; WIDTH]) -> [f32; PAIRED] {
-    std::array::from_fn(|i| of[i / 2])
-}
-
-/// A panel of integers, which lie as in tiles.
-#[inline(always)]
-fn integers_in(w: &Blocks<PAIRED>, panel: usize, k: usize, n: usize, tiles: &mut [Tile]) {
-    for b in 0..k / w.block {
-        let block = panel * k / w.block + b;
-        let scales = twice(&w.scales[block]);
-        let offsets = w.offsets.get(block).map_or([0.0; PAIRED], twice);
-        let pairs = &w.values[block * w.block / 2..][..w.block / 2];
-        for (pair, q) in pairs.iter().enumerate() {
-            let pair = b * w.block / 2 + pair;
-            let mut numbers = [0f32; PAIRED];
-            for (i, number) in numbers.iter_mut().enumerate() {
-                *number = f32::from(q[i]) * scales[i] + offsets[i];
-            }
-            put(&mut numbers, pair % SIDE, &mut tiles[pair / SIDE * n..][..n]);
-        }
-    }
-}
-
-#[inline(always)]
-fn panel_in<S: Simd>(w: &Matrix, panel: usize, (k, n): (usize, usize), room: &mut [f32], tiles: &mut [Tile]) {
-    match w {
-        Matrix::Integers(blocks) => integers_in(blocks, panel, k, n, tiles),
-        Matrix::Floats(store) => {
-            let (numbers, _) = room.as_chunks_mut::<WIDTH>();
-            store.view(panel * k, (panel + 1) * k).unpack::<S>(numbers);
-            columns_in(numbers, n, tiles);
-        }
-    }
+fn panel_in<S: Simd>(w: &Store, panel: usize, (k, n): (usize, usize), room: &mut [f32], tiles: &mut [Tile]) {
+    let (numbers, _) = room.as_chunks_mut::<WIDTH>();
+    w.view(panel * k, (panel + 1) * k).unpack::<S>(numbers);
+    columns_in(numbers, n, tiles);
 }
 
 vectorised! {
     /// A panel of a matrix with `k` columns in `n` parts. `room` is for `k` numbers of each row.
-    pub(super) fn panel(w: &Matrix, panel: usize, k_n: (usize, usize), room: &mut [f32], tiles: &mut [Tile]) = panel_in::<S>
+    pub(super) fn panel(w: &Store, panel: usize, k_n: (usize, usize), room: &mut [f32], tiles: &mut [Tile]) = panel_in::<S>
 }

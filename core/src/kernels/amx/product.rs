@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use super::super::shared::SharedOut;
 use super::super::simd::{Simd, WIDTH};
-use super::super::store::{Matrix, Store};
+use super::super::store::Store;
 use super::super::tile::{End, Place, Rows, Then};
 use super::super::{math, pool};
-use super::{Amx, Parts, SIDE, STEPS, Slow, Tile, Unit, is_used, lay};
+use super::{Amx, OF_ROW, Parts, SIDE, STEPS, Slow, Tile, Unit, is_used, lay};
 
 /// Tiles of rows that one thread takes at once, and tiles of steps that it goes over: with three parts they stay in the
 /// second-level cache.
@@ -19,24 +19,20 @@ const LAID: usize = 48 << 20;
 /// A matrix (n, k), and what is added to its products.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Factor<'a> {
-    pub matrix: &'a Matrix,
+    pub store: &'a Store,
     pub n: usize,
     pub k: usize,
     /// (⌈n / 16⌉ · 16)
     pub bias: &'a [f32],
-    /// Whether sixteen bits of all numbers will do.
-    pub rounded: bool,
 }
 
 impl Factor<'_> {
-    /// Parts that rows, and the matrix, are taken apart into: all bits that it has, or as many as integers are multiplied with.
-    fn parts(&self) -> (usize, usize) {
-        match self.matrix {
-            _ if self.rounded => (2, 2),
-            Matrix::Integers(_) => (2, 2),
-            Matrix::Floats(Store::Bf16(_)) => (3, 1),
-            Matrix::Floats(Store::F16(_)) => (3, 2),
-            Matrix::Floats(_) => (3, 3),
+    /// Parts that the matrix is taken apart into: all bits that it has.
+    fn parts(&self) -> usize {
+        match self.store {
+            Store::Bf16(_) => 1,
+            Store::F16(_) => 2,
+            _ => OF_ROW,
         }
     }
 }
@@ -54,7 +50,7 @@ pub(in super::super) unsafe fn product(
     out_stride: usize,
 ) {
     let (panels, steps) = (w.n.div_ceil(WIDTH), w.k.div_ceil(STEPS));
-    let each = steps * w.parts().1;
+    let each = steps * w.parts();
     // Panels go by twos.
     let at_once = (LAID / (each * size_of::<Tile>()) / 2 * 2).clamp(2, panels.next_multiple_of(2));
     let mut laid = Vec::<Tile>::with_capacity(at_once.min(panels) * each);
@@ -74,12 +70,12 @@ pub(in super::super) unsafe fn product(
 /// # Safety
 /// There must be room for their tiles.
 unsafe fn lay_out(w: Factor<'_>, group: Range<usize>, to: SharedOut<Tile>) {
-    let of_w = w.parts().1;
+    let of_w = w.parts();
     let each = w.k.div_ceil(STEPS) * of_w;
     pool::each_with(group.len(), w.k * WIDTH, |room, i| {
         // SAFETY: a panel's tiles are its own, and any bits are integers.
         let tiles = unsafe { std::slice::from_raw_parts_mut(to.at(i * each), each) };
-        lay::panel(w.matrix, group.start + i, (w.k, of_w), room, tiles);
+        lay::panel(w.store, group.start + i, (w.k, of_w), room, tiles);
     });
 }
 
@@ -106,7 +102,7 @@ impl Group<'_> {
         let columns = group.len().div_ceil(2).div_ceil(column_blocks) * 2;
         let at_once = steps.div_ceil(steps.div_ceil(LONGEST));
         // One more, so that a whole number of them begins where a tile may.
-        let room = (ROWS * at_once * of.0 + 1) * size_of::<Tile>() / size_of::<f32>();
+        let room = (ROWS * at_once * OF_ROW + 1) * size_of::<Tile>() / size_of::<f32>();
         pool::each_with(row_blocks * column_blocks, room, |room, task| {
             let (block, part) = (task / column_blocks, task % column_blocks);
             let first = block * rows;
@@ -142,8 +138,8 @@ struct Job<'a> {
     /// (panels, steps, parts), from panel `group` on.
     laid: &'a [Tile],
     group: usize,
-    /// Parts of rows, and of the matrix.
-    of: (usize, usize),
+    /// Parts of the matrix.
+    of: usize,
     x: Rows<'a>,
     m: usize,
     part: Range<usize>,
@@ -160,14 +156,12 @@ unsafe fn piece_in<S: Simd>(job: Job<'_>, tiles: &mut [Tile], out: *mut f32, out
     // SAFETY: by this function's contract.
     unsafe {
         match (job.of, is_used()) {
-            ((2, _), true) => piece_of::<2, 2, S, Amx>(job, tiles, out, out_stride),
-            ((_, 1), true) => piece_of::<3, 1, S, Amx>(job, tiles, out, out_stride),
-            ((_, 2), true) => piece_of::<3, 2, S, Amx>(job, tiles, out, out_stride),
-            (_, true) => piece_of::<3, 3, S, Amx>(job, tiles, out, out_stride),
-            ((2, _), false) => piece_of::<2, 2, S, Slow>(job, tiles, out, out_stride),
-            ((_, 1), false) => piece_of::<3, 1, S, Slow>(job, tiles, out, out_stride),
-            ((_, 2), false) => piece_of::<3, 2, S, Slow>(job, tiles, out, out_stride),
-            (_, false) => piece_of::<3, 3, S, Slow>(job, tiles, out, out_stride),
+            (1, true) => piece_of::<1, S, Amx>(job, tiles, out, out_stride),
+            (2, true) => piece_of::<2, S, Amx>(job, tiles, out, out_stride),
+            (_, true) => piece_of::<OF_ROW, S, Amx>(job, tiles, out, out_stride),
+            (1, false) => piece_of::<1, S, Slow>(job, tiles, out, out_stride),
+            (2, false) => piece_of::<2, S, Slow>(job, tiles, out, out_stride),
+            (_, false) => piece_of::<OF_ROW, S, Slow>(job, tiles, out, out_stride),
         }
     }
 }
@@ -181,7 +175,7 @@ vectorised! {
 /// # Safety
 /// As [`piece_in`].
 #[inline(always)]
-unsafe fn piece_of<const X: usize, const W: usize, S: Simd, U: Unit>(
+unsafe fn piece_of<const W: usize, S: Simd, U: Unit>(
     job: Job<'_>,
     tiles: &mut [Tile],
     out: *mut f32,
@@ -194,14 +188,14 @@ unsafe fn piece_of<const X: usize, const W: usize, S: Simd, U: Unit>(
     let mut sums = [Sums([[0.0; WIDTH]; SIDE]); 4];
     for from in (0..steps).step_by(job.at_once) {
         let to = (from + job.at_once).min(steps);
-        let len = (to - from) * X;
+        let len = (to - from) * OF_ROW;
         // Tiles of rows go by twos, too.
         let n_tiles = job.m.div_ceil(2 * SIDE) * 2;
         for (i, tiles) in tiles.chunks_exact_mut(len).enumerate().take(n_tiles) {
             let m = job.m.saturating_sub(i * SIDE);
             let first = (i * SIDE).min(job.m - 1) * job.x.stride + from * STEPS;
             let x = Rows { values: &job.x.values[first..], stride: job.x.stride };
-            lay::rows(x, m, k.min(to * STEPS) - from * STEPS, X, tiles);
+            lay::rows(x, m, k.min(to * STEPS) - from * STEPS, OF_ROW, tiles);
         }
         for j in job.part.clone().step_by(2) {
             // Of an odd number of panels the last is multiplied twice.
@@ -212,7 +206,7 @@ unsafe fn piece_of<const X: usize, const W: usize, S: Simd, U: Unit>(
                 // SAFETY: they were laid out above, and for all jobs.
                 unsafe {
                     let to_sums = sums.each_mut().map(|sums| sums.0.as_mut_ptr().cast());
-                    Parts::<X, W>::multiply(&mut unit, x, w, to - from, to_sums, WIDTH);
+                    Parts::<W>::multiply(&mut unit, x, w, to - from, to_sums, WIDTH);
                 }
                 for (at, sums) in sums.iter_mut().enumerate() {
                     let (row, j) = ((i + at / 2) * SIDE, j + at % 2);

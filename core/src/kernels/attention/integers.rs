@@ -3,7 +3,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Result, Shape, Tensor, bail};
 
-use super::super::integers::{Columns, Job, Rounded};
+use super::super::integers::{Job, Rounded, piece};
 use super::super::shared::SharedOut;
 use super::super::simd::{MOST_ROWS, PAIRED, WIDTH};
 use super::super::store::{Blocks, LONGEST_BLOCK};
@@ -146,7 +146,7 @@ impl IntegerHeads {
         }
         let rounded = Rounded::within(room, q, m, d, None);
         // SAFETY: there is room for so many rows.
-        unsafe { head.k.piece(job(rounded, m, padded, &self.bias), scores.as_mut_ptr(), padded) };
+        unsafe { piece(&head.k, job(rounded, m, padded, &self.bias), scores.as_mut_ptr(), padded) };
         let mut sums = [0f32; MOST_ROWS];
         for (row, sum) in scores.chunks_exact_mut(padded).zip(&mut sums).take(m) {
             let mut max = f32::NEG_INFINITY;
@@ -157,7 +157,7 @@ impl IntegerHeads {
         let weights = Rows { values: scores, stride: padded };
         let rounded = Rounded::within(room, weights, m, padded, Some(1.0));
         // SAFETY: by this function's contract.
-        unsafe { head.v.piece(job(rounded, m, d, &self.bias), out, stride) };
+        unsafe { piece(&head.v, job(rounded, m, d, &self.bias), out, stride) };
         for (i, sum) in sums[..m].iter().enumerate() {
             // SAFETY: as above.
             let out = unsafe { std::slice::from_raw_parts_mut(out.add(i * stride), d) };

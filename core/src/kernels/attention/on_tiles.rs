@@ -10,17 +10,12 @@ use super::{
     Attention, Heads, IntegerHeads, KeysValues, Seen, Sizes, attention, attention_to_integers, pack,
 };
 
-/// Parts that make up a number.
-pub(super) const EXACT: usize = 3;
-
 /// Many queries of each head of each batch.
 #[derive(Clone, Copy)]
 pub(super) struct Queries<'a> {
     pub q: Heads<'a, f32>,
     pub t_q: usize,
     pub n_head: usize,
-    /// That numbers are taken apart into: two for sixteen bits, three for all.
-    pub parts: usize,
     /// (n_batch, t_q, n_state)
     pub out: SharedOut,
 }
@@ -31,10 +26,10 @@ impl Queries<'_> {
     /// # Safety
     /// `out` must be valid, and nobody else's meanwhile.
     pub unsafe fn on_tiles<E: Element>(self, all: &[KeysValues<'_, E>]) {
-        let Self { q, t_q, n_head, parts, out } = self;
+        let Self { q, t_q, n_head, out } = self;
         let Some(d) = all.first().map(|keys| keys.shape.d) else { return };
         let most = |size: &dyn Fn(Sizes) -> usize| all.iter().map(|keys| size(keys.shape)).max().unwrap_or(0);
-        let (len, packed) = (most(&|shape| amx::Head::len(shape, parts)), most(&Sizes::packed));
+        let (len, packed) = (most(&amx::Head::len), most(&Sizes::packed));
         let n = all.len() * n_head;
         let mut laid = Vec::<Tile>::with_capacity(n * len);
         let to_laid = SharedOut::new(laid.as_mut_ptr());
@@ -45,18 +40,18 @@ impl Queries<'_> {
             pack(panels, k, v, shape);
             // SAFETY: a head's tiles are its own, and any bits are integers.
             let tiles = unsafe { std::slice::from_raw_parts_mut(to_laid.at(task * len), len) };
-            amx::Head::lay_out(panels, shape, parts, tiles);
+            amx::Head::lay_out(panels, shape, tiles);
         });
         let blocks = t_q.div_ceil(amx::QUERIES);
-        pool::each_with(n * blocks, amx::Head::room(d, parts), |room, task| {
+        pool::each_with(n * blocks, amx::Head::room(d), |room, task| {
             let (i, head, block) = (task / (n_head * blocks), task / blocks % n_head, task % blocks);
             let (first, at) = (block * amx::QUERIES, (i * n_head + head) * len);
             let shape = all[i].shape;
             // SAFETY: all that it needs of its tiles was laid out. Tasks write disjoint places: their rows differ, or their columns do.
             unsafe {
-                let tiles = std::slice::from_raw_parts(to_laid.at(at), amx::Head::len(shape, parts));
+                let tiles = std::slice::from_raw_parts(to_laid.at(at), amx::Head::len(shape));
                 let asked = amx::Asked {
-                    head: amx::Head::of(tiles, shape, parts),
+                    head: amx::Head::of(tiles, shape),
                     q: q.at(i, first, head),
                     first,
                     m: amx::QUERIES.min(t_q - first),
@@ -69,28 +64,22 @@ impl Queries<'_> {
     }
 }
 
-/// [`attention`] as on AMX, with numbers in two parts or three; on other processors slowly, for tests. Everything in f32 on a CPU.
+/// [`attention`] as on AMX, on other processors slowly: for tests. Everything in f32 on a CPU.
 #[doc(hidden)]
-pub fn attention_on_tiles(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    n_head: usize,
-    (causal, parts): (bool, usize),
-) -> Result<Tensor> {
+pub fn attention_on_tiles(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize, causal: bool) -> Result<Tensor> {
     let ((b, _, _), (_, len, _)) = (q.dims3()?, k.dims3()?);
     let seen: Vec<Seen<'_>> = (0..b).map(|batch| Seen { k, v, batch, len }).collect();
-    q.apply_op1_no_bwd(&Attention { n_head, causal, on_tiles: Some(parts), seen: &seen })
+    q.apply_op1_no_bwd(&Attention { n_head, causal, on_tiles: true, seen: &seen })
 }
 
-/// [`attention`] without `causal` to about sixteen bits, as fast as the processor can. Everything in f32 on a CPU.
+/// [`attention`] without `causal` to about seven bits where there are many queries, as fast as the processor can. Everything in f32 on a CPU.
 ///
 /// # Errors
 /// If the shapes do not fit.
 pub fn rounded_attention(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize) -> Result<Tensor> {
     #[cfg(target_arch = "x86_64")]
-    if super::wide::fits(q.dim(2)? / n_head.max(1)) {
-        return super::wide::attention(q, k, v, n_head);
+    if super::narrow::fits(q.dim(2)? / n_head.max(1)) {
+        return super::narrow::attention(q, k, v, n_head);
     }
     if !IntegerHeads::fit(q.dim(2)? / n_head.max(1)) {
         return attention(q, k, v, n_head, false);

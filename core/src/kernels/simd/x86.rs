@@ -5,10 +5,13 @@ use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
-use super::{PAIRED, Simd, WIDTH, joined, sums_of_any};
+use super::super::narrow::Quads;
+use super::{PAIRED, Simd, WIDTH, joined};
 
 mod blocks;
-mod wide;
+mod bytes;
+
+pub(in super::super) use bytes::{round_part, round_weights};
 
 use blocks::{PAIRS, add_blocks_ahead, add_blocks_to_six};
 
@@ -125,22 +128,13 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn pairs_of_i16(from: &[i16; PAIRED]) -> Self::Pairs {
-        let from = from.as_ptr().cast::<__m256i>();
-        // SAFETY: above.
-        unsafe { [_mm256_loadu_si256(from), _mm256_loadu_si256(from.add(1))] }
-    }
-
-    #[inline(always)]
-    unsafe fn sums<const M: usize>(rows: &[*const [i16; 2]; M], values: &[[i16; PAIRED]]) -> [Self::Sums; M] {
+    unsafe fn sums_of_bytes<const M: usize>(
+        rows: &[*const u8; M],
+        at: usize,
+        values: &Quads,
+    ) -> [Self::Sums; M] {
         // SAFETY: above, and this function's contract.
-        unsafe {
-            if M == Self::ROWS && wide::are_turns(values) {
-                let sums = wide::sums_of_six(&*rows.as_ptr().cast(), values);
-                return *sums.as_ptr().cast();
-            }
-            sums_of_any::<M, Self>(rows, values)
-        }
+        unsafe { bytes::sums(rows, at, values) }
     }
 
     #[inline(always)]
@@ -313,20 +307,17 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     }
 
     #[inline(always)]
-    fn pairs_of_i16(from: &[i16; PAIRED]) -> Self::Pairs {
-        // SAFETY: above.
-        unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
-    }
-
-    #[inline(always)]
-    unsafe fn sums<const M: usize>(rows: &[*const [i16; 2]; M], values: &[[i16; PAIRED]]) -> [Self::Sums; M] {
+    unsafe fn sums_of_bytes<const M: usize>(
+        rows: &[*const u8; M],
+        at: usize,
+        values: &Quads,
+    ) -> [Self::Sums; M] {
         // SAFETY: above, and this function's contract.
         unsafe {
-            if VNNI && M == Self::ROWS && wide::are_turns(values) {
-                let sums = wide::sums_of_twelve(&*rows.as_ptr().cast(), values);
-                return *sums.as_ptr().cast();
+            match VNNI {
+                true => bytes::sums_by_vnni(rows, at, values),
+                false => bytes::sums_by_avx512(rows, at, values),
             }
-            sums_of_any::<M, Self>(rows, values)
         }
     }
 
