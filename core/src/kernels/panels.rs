@@ -36,6 +36,7 @@ pub struct Panels {
     k: usize,
     matrix: Matrix,
     /// Whether all numbers may be rounded to seven bits, as it is always multiplied by many rows.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     rounded: bool,
     /// (⌈n / 16⌉ · 16)
     bias: Vec<f32>,

@@ -266,7 +266,7 @@ const TWO_TO_112: f32 = f32::from_bits((127 + 112) << 23);
 #[cfg(target_arch = "x86_64")]
 mod x86;
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512, round_part, round_weights};
+pub(super) use x86::{Avx2, Avx512, largest, round_part, round_weights};
 
 #[cfg(target_arch = "aarch64")]
 mod neon;

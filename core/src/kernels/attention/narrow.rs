@@ -8,7 +8,7 @@ use super::super::level::{Level, level};
 use super::super::narrow::{self, Narrow, OF_ROW, PART};
 use super::super::room::room;
 use super::super::shared::SharedOut;
-use super::super::simd::{Avx512, MOST_ROWS, PAIRED, Simd, WIDTH, round_part, round_weights};
+use super::super::simd::{Avx512, MOST_ROWS, PAIRED, Simd, WIDTH, largest, round_part, round_weights};
 use super::super::tile::Rows;
 use super::super::{math, pool};
 use super::Heads;
@@ -272,7 +272,8 @@ const NOTHING: f32 = -14.0;
 fn rounded_weights(scores: &[f32], scales: &mut [f32], weights: &mut [u8]) -> f32 {
     let (scores, weights) = (scores.as_chunks::<PART>().0, weights.as_chunks_mut::<PART>().0);
     for (most, scores) in scales.iter_mut().zip(scores) {
-        *most = math::max_in(scores);
+        // SAFETY: the processor has AVX2, or heads would not fit.
+        *most = unsafe { largest(scores) };
     }
     let most = math::max_in(scales);
     let mut sum = 0.0;
@@ -280,7 +281,7 @@ fn rounded_weights(scores: &[f32], scales: &mut [f32], weights: &mut [u8]) -> f3
         let of_part = *scale;
         *scale = 0.0;
         if of_part - most > NOTHING {
-            // SAFETY: the processor has AVX2, or heads would not fit.
+            // SAFETY: as above.
             let of_weights = unsafe { round_weights(scores, of_part, &EXP2, weights) };
             *scale = power_of_two(of_part - most) / OF_ROW;
             sum += *scale * of_weights as f32;

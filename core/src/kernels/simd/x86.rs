@@ -11,7 +11,7 @@ use super::{PAIRED, Simd, WIDTH, joined};
 mod blocks;
 mod bytes;
 
-pub(in super::super) use bytes::{round_part, round_weights};
+pub(in super::super) use bytes::{largest, round_part, round_weights};
 
 use blocks::{PAIRS, add_blocks_ahead, add_blocks_to_six};
 

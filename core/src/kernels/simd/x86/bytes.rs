@@ -164,6 +164,22 @@ unsafe fn sums_of_four(rows: &[*const u8; 4], at: usize, values: &Quads) -> [[__
     [[a0, a1], [b0, b1], [c0, c1], [d0, d1]]
 }
 
+/// The largest number of a part.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(in super::super::super) fn largest(x: &[f32; PART]) -> f32 {
+    let [first, rest @ ..] = x.as_chunks::<8>().0 else { return f32::NEG_INFINITY };
+    // SAFETY: there are eight numbers each.
+    let load = |x: &[f32; 8]| unsafe { _mm256_loadu_ps(x.as_ptr()) };
+    let mut most = load(first);
+    for x in rest {
+        most = _mm256_max_ps(most, load(x));
+    }
+    let four = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps::<1>(most));
+    let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    _mm_cvtss_f32(_mm_max_ps(two, _mm_shuffle_ps::<1>(two, two)))
+}
+
 /// Rounds a part of a row to its least number and multiples of a scale. -> scale, least
 #[inline]
 #[target_feature(enable = "avx2,fma")]
