@@ -1,5 +1,6 @@
-//! Products of bytes where there are many rows, on x86-64: rows of seven bits without sign by a matrix of seven with one. Two products
-//! of such pairs still fit into sixteen bits, so that five instructions make 64 of them with AVX2, and one with VNNI. Scales are shared by no more than [`PART`] steps.
+//! Products of bytes where there are many rows, on x86-64: rows of seven bits without sign by a matrix of seven with one. Four such
+//! products still fit into sixteen bits, so that five instructions make 64 of them with AVX2, and one with VNNI. To be as exact as eight
+//! bits by the row, no more than [`PART`] steps share a scale (`tests/bench/results/kernels.md`).
 
 use std::ops::Range;
 
