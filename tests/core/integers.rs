@@ -30,6 +30,7 @@ fn integers_are_multiplied_by_rounded_rows_here() {
         (13, 16, 256),
         (40, 33, 1536),
         (100, 20, 800),
+        (200, 20, 800),
         (200, 20, 768),
     ];
     for (m, n, k) in cases(&shapes, &[(1, 3, 96), (7, 17, 32)]) {

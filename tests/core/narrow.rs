@@ -53,7 +53,7 @@ fn many_rows_are_multiplied_in_bytes_here() {
         // A part of one number, one of nothing, and one with a number that makes the others small.
         x[..k.min(PART)].fill(-3.0);
         x[k..k + k.min(PART)].fill(0.0);
-        x[k * (m - 1)] = 500.0;
+        x[k * (m - 1)] = 50.0;
         let (w, bias) = (tensor(noise.vec(n * k, 1.0), &[n, k]), noise.vec(n, 1.0));
         for (part, numbers) in written(&w) {
             let what = format!("{:?} ({m}, {n}, {k})", part.written);
@@ -65,7 +65,8 @@ fn many_rows_are_multiplied_in_bytes_here() {
                 true => (rows(&x), columns(&values(&numbers))),
                 false => (x.clone(), values(&numbers)),
             };
-            let tolerance = 1e-4;
+            // What a row's least numbers add, the sums of its bytes nearly take away again.
+            let tolerance = if is_used(m, k) { 1e-4 } else { 4e-5 };
             let slow: Vec<f64> = slow_product(&x_seen, &w_seen, k)
                 .into_iter()
                 .enumerate()
@@ -123,9 +124,11 @@ fn rounded_attention_here() {
         let exact = kernels::attention(&q, &k, &v, n_head, false).unwrap();
         let exact: Vec<f64> = values(&exact).into_iter().map(f64::from).collect();
         let near = values(&kernels::rounded_attention(&q, &k, &v, n_head).unwrap());
-        assert_close(&near, &exact, 1e-1, "rounded attention");
+        // Elsewhere, and for heads that are no whole parts, integers have eight bits and more.
+        let (most, least) = if is_used(48, d) { (1e-1, 6e-3) } else { (2e-2, 2e-3) };
+        assert_close(&near, &exact, most, "rounded attention");
         let mean = near.iter().zip(&exact).map(|(a, b)| (f64::from(*a) - b).abs()).sum::<f64>();
-        assert!(mean / (exact.len() as f64) < 6e-3, "{mean} of {}", exact.len());
+        assert!(mean / (exact.len() as f64) < least, "{mean} of {}", exact.len());
     }
 }
 

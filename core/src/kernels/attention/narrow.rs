@@ -282,7 +282,7 @@ fn rounded_weights(scores: &[f32], scales: &mut [f32], weights: &mut [u8]) -> f3
         *scale = 0.0;
         if of_part - most > NOTHING {
             // SAFETY: as above.
-            let of_weights = unsafe { round_weights(scores, of_part, &EXP2, weights) };
+            let of_weights = unsafe { round_weights(scores, (of_part, NOTHING), &EXP2, weights) };
             *scale = power_of_two(of_part - most) / OF_ROW;
             sum += *scale * of_weights as f32;
         } else {

@@ -227,16 +227,16 @@ fn put([a, b, c, d]: [__m256i; 4], to: &mut [u8; 32]) {
     unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), bytes) };
 }
 
-/// Powers of two of scores, the largest [`OF_ROW`], rounded. of: terms of 2^x on ±½ -> their sum
+/// Powers of two of scores, the largest [`OF_ROW`], rounded, none of less than 2^`nothing`. of: terms of 2^x on ±½ -> their sum
 #[inline]
 #[target_feature(enable = "avx2,fma")]
 pub(in super::super::super) fn round_weights(
     scores: &[f32; PART],
-    most: f32,
+    (most, nothing): (f32, f32),
     of: &[f32; 4],
     to: &mut [u8; PART],
 ) -> i32 {
-    let (most, round) = (_mm256_set1_ps(most), _mm256_set1_ps(ROUND));
+    let (most, nothing, round) = (_mm256_set1_ps(most), _mm256_set1_ps(nothing), _mm256_set1_ps(ROUND));
     let terms = of.map(|term| _mm256_set1_ps(term * OF_ROW));
     let mut sum = _mm256_setzero_si256();
     for (scores, to) in scores.as_chunks::<32>().0.iter().zip(to.as_chunks_mut().0) {
@@ -245,7 +245,7 @@ pub(in super::super::super) fn round_weights(
             // SAFETY: there are eight numbers.
             let score = unsafe { _mm256_loadu_ps(scores.as_ptr()) };
             // What is less than this becomes nothing, and so does what is no number.
-            let x = _mm256_max_ps(_mm256_sub_ps(score, most), _mm256_set1_ps(-14.0));
+            let x = _mm256_max_ps(_mm256_sub_ps(score, most), nothing);
             let shifted = _mm256_add_ps(x, round);
             let rest = _mm256_sub_ps(x, _mm256_sub_ps(shifted, round));
             let p = _mm256_fmadd_ps(terms[3], rest, terms[2]);
