@@ -87,6 +87,8 @@ mod rows;
 mod shared;
 mod simd;
 mod store;
+#[cfg(target_arch = "x86_64")]
+mod strassen;
 mod tile;
 
 pub use attention::{IntegerHeads, attention, attention_on_tiles, attention_to_integers, rounded_attention};

@@ -214,6 +214,7 @@ fn attention_matrix(scores: &[Tensor], n_tokens: usize, n_cols: usize) -> Result
         pool::each_chunk(&mut weights, ROWS * n_cols, |rows, _| {
             for row in rows.chunks_exact_mut(n_cols) {
                 let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
+                row.iter_mut().for_each(|x| *x *= std::f32::consts::LOG2_E);
                 kernels::softmax(row, &mut max, &mut sum);
                 row.iter_mut().for_each(|x| *x /= sum);
             }

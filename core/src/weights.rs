@@ -248,8 +248,11 @@ impl Weights {
             }
         }
         let panels = Panels::new(n_in, &parts, &biases, products);
-        let rounds = self.many_rows && self.matrices == Matrices::Blocks;
-        let panels = if rounds { panels.map(Panels::rounded) } else { panels };
+        let panels = match (self.many_rows, self.matrices) {
+            (true, Matrices::Floats) => panels.map(Panels::of_many_rows),
+            (true, Matrices::Blocks) => panels.map(Panels::rounded),
+            (false, _) => panels,
+        };
         drop(parts);
         for (name, ..) in layers {
             if let Store::File(checkpoint) = &self.store

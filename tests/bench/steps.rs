@@ -102,7 +102,8 @@ fn main() -> anyhow::Result<()> {
     let (x, frames) = (random(&[1, 1500, n])?, random(&[1, 3000, n])?);
     let weight = Part::of(&random(&[4 * n, n])?)?;
     let linear = |products| Panels::new(n, std::slice::from_ref(&weight), &vec![0.5; 4 * n], products);
-    let (linear, integers) = (linear(Products::Floats)?, linear(Products::Integers)?.rounded());
+    let (linear, integers) =
+        (linear(Products::Floats)?.of_many_rows(), linear(Products::Integers)?.rounded());
     let (kernel, bias) = (random(&[n, n, 3])?, random(&[n])?);
     let convolution = Convolution::new(&kernel, &bias, 2)?.context("no convolution")?;
     for _ in 0..3 {

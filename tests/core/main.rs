@@ -28,6 +28,7 @@ mod resample;
 mod samplers;
 mod scripted;
 mod segments;
+mod strassen;
 mod stream;
 mod subtitles;
 mod timing;

@@ -216,9 +216,14 @@ impl Sizes {
     }
 }
 
+/// What products of queries and keys of `d` numbers are multiplied by: a weight of softmax is then a power of two.
+fn scale(d: usize) -> f32 {
+    std::f32::consts::LOG2_E / (d as f32).sqrt()
+}
+
 /// Scaled keys as (⌈t_k / 16⌉, d, 16), then values as (⌈d / 16⌉, t_k, 16). `out` holds zeros.
 fn pack<E: Element>(out: &mut [f32], k: Rows<'_, E>, v: Rows<'_, E>, s: Sizes) {
-    let scale = (s.d as f32).sqrt().recip();
+    let scale = scale(s.d);
     let (keys, values) = out.split_at_mut(s.keys());
     for (j, panel) in keys.chunks_exact_mut(WIDTH * s.d).enumerate() {
         for column in 0..WIDTH.min(s.t_k - j * WIDTH) {

@@ -35,7 +35,7 @@ impl Convolution {
         }
         let rows = weight.transpose(1, 2)?.contiguous()?.reshape((n_out, KERNEL * n_in))?;
         let panels = Panels::new(KERNEL * n_in, &[Part::of(&rows)?], &bias.to_vec1()?, Products::Floats)?;
-        Ok(Some(Self { panels, stride }))
+        Ok(Some(Self { panels: panels.of_many_rows(), stride }))
     }
 
     /// The exact GELU of the convolution. x: (n_audio, t, n_in) -> (n_audio, ⌈t / stride⌉, n_out)

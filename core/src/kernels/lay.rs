@@ -12,6 +12,10 @@ use super::simd::{PAIRED, Simd, WIDTH};
 use super::store::Blocks;
 use super::{math, pool};
 
+mod turn;
+
+use turn::turn;
+
 /// Floats that become integers with one scale, as in Q8_0.
 pub(super) const ROUNDED: usize = 32;
 /// Steps of a tile: those of the longest block of a file.
@@ -77,17 +81,6 @@ fn each_panel<'a>(parts: &'a [Part<'_>], work: impl Fn(usize, &[Row<'a>]) + Sync
         }
         work(panel, &rows[..n]);
     });
-}
-
-/// Writes sixteen rows of `len` numbers as `len` steps.
-///
-/// # Safety
-/// `out` must be valid for them.
-#[inline(always)]
-unsafe fn turn<T: Copy>(rows: &[impl AsRef<[T]>; WIDTH], len: usize, out: *mut [T; WIDTH]) {
-    let rows = rows.each_ref().map(|row| &row.as_ref()[..len]);
-    // SAFETY: by this function's contract.
-    (0..len).for_each(|step| unsafe { *out.add(step) = std::array::from_fn(|i| rows[i][step]) });
 }
 
 /// All rows as floats of a type.

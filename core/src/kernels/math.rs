@@ -9,6 +9,16 @@ const LN2_HI: f32 = 0.693_359_4;
 const LN2_LO: f32 = -2.121_944_4e-4;
 /// Least squares in relative error on ±ln(2)/2: 4.4e-9.
 const EXP: [f32; 7] = [1.0, 1.0, 0.499_999_94, 0.166_664_6, 0.041_668_236, 0.008_371_565, 0.001_382_482];
+/// The same for powers of two, on ±½.
+const EXP2: [f32; 7] = {
+    let (mut terms, mut power, mut i) = ([0.0; 7], 1.0, 0);
+    while i < terms.len() {
+        terms[i] = (EXP[i] as f64 * power) as f32;
+        power *= std::f64::consts::LN_2;
+        i += 1;
+    }
+    terms
+};
 
 /// The nearest integer to a number below 2^22, halves to the even one. Becomes two instructions for a whole vector, where
 /// `as` has to look for what does not fit.
@@ -27,22 +37,26 @@ pub(super) fn mul_add(a: f32, b: f32, c: f32, fused: bool) -> f32 {
 /// subnormal ones in what follows, with which some processors are a hundred times slower.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
-    exp_in(x, false)
-}
-
-/// The same, with products and sums rounded once if they are `fused`.
-#[inline(always)]
-fn exp_in(x: f32, fused: bool) -> f32 {
     let small = x < -87.0;
     let x = x.clamp(-87.0, 88.0);
-    let shifted = mul_add(x, std::f32::consts::LOG2_E, ROUND, fused);
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
-    let r = mul_add(n, -LN2_LO, mul_add(n, -LN2_HI, x, fused), fused);
-    let mut p = EXP[6];
-    for &c in EXP[..6].iter().rev() {
-        p = mul_add(p, r, c, fused);
-    }
+    let r = x - n * LN2_HI - n * LN2_LO;
+    let p = EXP[..6].iter().rev().fold(EXP[6], |p, &c| p * r + c);
     // The lowest bits of `shifted` are the integer; moved to the exponent they multiply by 2^n.
+    let y = f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23));
+    if small { 0.0 } else { y }
+}
+
+/// 2^x of an x that is not above 127, as exact as [`exp`]; what is below 2^-100 becomes 0, and nothing becomes a subnormal
+/// number by what it is multiplied by.
+#[inline(always)]
+fn exp2_in(x: f32, fused: bool) -> f32 {
+    let small = x < -100.0;
+    let x = if small { 0.0 } else { x };
+    let shifted = x + ROUND;
+    let r = x - (shifted - ROUND);
+    let p = EXP2[..6].iter().rev().fold(EXP2[6], |p, &c| mul_add(p, r, c, fused));
     let y = f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23));
     if small { 0.0 } else { y }
 }
@@ -53,13 +67,10 @@ const ERFC: [f32; 6] = [0.235_325_17, 0.091_388_7, 0.649_558_66, -0.635_399_4, 0
 /// x Φ(x), the exact GELU, to 4e-7 absolute.
 #[inline(always)]
 pub(super) fn gelu_one<S: Simd>(x: f32) -> f32 {
-    let a = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
-    let t = 1.0 / mul_add(a, 0.39, 1.0, S::FUSED);
-    let mut p = ERFC[5];
-    for &c in ERFC[..5].iter().rev() {
-        p = mul_add(p, t, c, S::FUSED);
-    }
-    let tail = 0.5 * p * t * exp_in(-a * a, S::FUSED);
+    use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
+    let t = 1.0 / mul_add(x.abs(), 0.39 * FRAC_1_SQRT_2, 1.0, S::FUSED);
+    let p = ERFC[..5].iter().rev().fold(ERFC[5], |p, &c| mul_add(p, t, c, S::FUSED));
+    let tail = 0.5 * p * t * exp2_in(x * x * (-0.5 * LOG2_E), S::FUSED);
     x * if x < 0.0 { tail } else { 1.0 - tail }
 }
 
@@ -133,22 +144,22 @@ vectorised! {
     pub fn log_sum_exp(row: &[f32]) -> f32 = log_sum_exp_in
 }
 
-/// One step of a softmax over pieces of a row: `row` becomes its exponentials relative to the largest value so far,
-/// which `max` and `sum` follow. -> what the sums before it must be multiplied by
+/// One step of a softmax over pieces of a row of logarithms to base 2: `row` becomes its powers of two relative to the largest
+/// value so far, which `max` and `sum` follow. -> what the sums before it must be multiplied by
 #[inline(always)]
 pub(super) fn softmax_step<S: Simd>(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32 {
     let largest = larger(*max, max_in(row));
-    let factor = exp(*max - largest);
+    let factor = exp2_in(*max - largest, S::FUSED);
     let mut sums = [0f32; LANES];
     let (chunks, rest) = row.as_chunks_mut::<LANES>();
     for chunk in chunks {
         for (sum, x) in sums.iter_mut().zip(chunk) {
-            *x = exp_in(*x - largest, S::FUSED);
+            *x = exp2_in(*x - largest, S::FUSED);
             *sum += *x;
         }
     }
     for (sum, x) in sums.iter_mut().zip(rest) {
-        *x = exp_in(*x - largest, S::FUSED);
+        *x = exp2_in(*x - largest, S::FUSED);
         *sum += *x;
     }
     *sum = *sum * factor + across(sums, |a, b| a + b);

@@ -6,19 +6,24 @@
 
 use std::ops::Range;
 
-use candle_core::{CpuStorage, CustomOp1, Device, InplaceOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{Device, Result, Tensor, bail};
 
 use super::amx;
 use super::integers::{self, Buffers};
 #[cfg(target_arch = "x86_64")]
 use super::narrow::{self, Bytes, Narrow};
 use super::pack::{Part, Products, pack};
-use super::room::room;
+use super::pool;
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, PAIRED, Simd, WIDTH};
 use super::store::{Blocks, LONGEST_BLOCK, Matrix, Store, View};
+#[cfg(target_arch = "x86_64")]
+use super::strassen;
 use super::tile::{End, Place, Rows, Then, tile, tiles};
-use super::{contiguous, pool, values_mut};
+
+mod operation;
+
+use operation::Product;
 
 /// Rows of `x` that one thread takes at once: with `STEPS` of each they stay in the second-level cache.
 const BLOCK: usize = 16 * MOST_ROWS;
@@ -29,15 +34,25 @@ const MANY: usize = 48;
 /// Multiplications below which a piece of work is not worth handing to another thread.
 const LEAST: usize = 1 << 16;
 
+/// What a matrix is multiplied by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MultipliedBy {
+    /// Any number of rows.
+    Any,
+    /// Always many.
+    Many,
+    /// Always many, which may be rounded.
+    ManyRounded,
+}
+
 /// A matrix (n, k) in panels, and the bias of its results.
 #[derive(Debug)]
 pub struct Panels {
     n: usize,
     k: usize,
     matrix: Matrix,
-    /// Whether all numbers may be rounded to seven bits, as it is always multiplied by many rows.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
-    rounded: bool,
+    by: MultipliedBy,
     /// (⌈n / 16⌉ · 16)
     bias: Vec<f32>,
 }
@@ -54,13 +69,18 @@ impl Panels {
         }
         let mut padded = bias.to_vec();
         padded.resize(n.next_multiple_of(WIDTH), 0.0);
-        Ok(Self { n, k, matrix: pack(k, parts, products)?, rounded: false, bias: padded })
+        Ok(Self { n, k, matrix: pack(k, parts, products)?, by: MultipliedBy::Any, bias: padded })
     }
 
-    /// The same where it is always multiplied by many rows, and all numbers may be rounded to seven bits where that is faster. (With
-    /// fewer rows what they give would depend on how many there are.)
+    /// The same where it is always multiplied by many rows, and seven products of its halves may be made for eight where that is faster.
+    /// (With fewer rows what they give would depend on how many there are.)
+    pub fn of_many_rows(self) -> Self {
+        Self { by: MultipliedBy::Many, ..self }
+    }
+
+    /// The same where all numbers may be rounded to seven bits instead.
     pub fn rounded(self) -> Self {
-        Self { rounded: true, ..self }
+        Self { by: MultipliedBy::ManyRounded, ..self }
     }
 
     /// Rows of the matrix. ids: (n_ids) -> (n_ids, k)
@@ -169,7 +189,27 @@ impl Panels {
     ) {
         assert!(m == 0 || x.values.len() >= (m - 1) * x.stride + self.k, "rows of x");
         #[cfg(target_arch = "x86_64")]
-        if m >= MANY && self.rounded && narrow::fits(self.k) {
+        if m >= MANY
+            && self.by == MultipliedBy::Many
+            && let Matrix::Floats(store) = &self.matrix
+            && let Some(half) = strassen::half(self.n, self.k)
+        {
+            let whole = m / strassen::TOGETHER * strassen::TOGETHER;
+            let columns = strassen::Columns::new(store, (self.n, self.k), half, &self.bias);
+            // SAFETY: by this function's contract.
+            unsafe { columns.product(x, whole, then, out, out_stride) };
+            if whole < m {
+                let rest = Rows { values: &x.values[whole * x.stride..], stride: x.stride };
+                // SAFETY: as above. They are too few to come here again.
+                unsafe {
+                    let out = SharedOut::new(out.at(whole * out_stride));
+                    self.product(rest, m - whole, then, out, out_stride);
+                }
+            }
+            return;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if m >= MANY && self.by == MultipliedBy::ManyRounded && narrow::fits(self.k) {
             let (w, x) = (Narrow::of(&self.matrix, self.n, self.k), Bytes::of(x, m, self.k));
             return self.each_piece(m, |rows, part| {
                 let at = rows.start * out_stride;
@@ -261,60 +301,6 @@ struct Split {
     column_blocks: usize,
     /// Panels of each.
     columns: usize,
-}
-
-struct Product<'a> {
-    panels: &'a Panels,
-    then: Then,
-}
-
-impl Product<'_> {
-    fn rows(&self, layout: &Layout) -> Result<usize> {
-        match layout.dims().last() {
-            Some(&k) if k == self.panels.k => Ok(layout.shape().elem_count() / k),
-            _ => bail!("x is {:?}, w is {:?}", layout.shape(), self.panels.dims()),
-        }
-    }
-}
-
-impl CustomOp1 for Product<'_> {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let m = self.rows(layout)?;
-        let Panels { n, k, .. } = *self.panels;
-        let x = Rows { values: contiguous("linear", storage, layout)?, stride: k };
-        let mut out = room(m * n);
-        // SAFETY: as in `Panels::of_rows`.
-        unsafe {
-            self.panels.product(x, m, self.then, SharedOut::new(out.as_mut_ptr()), n);
-            out.set_len(m * n);
-        }
-        let mut dims = layout.dims().to_vec();
-        dims.pop();
-        dims.push(n);
-        Ok((CpuStorage::F32(out), dims.into()))
-    }
-}
-
-impl InplaceOp2 for Product<'_> {
-    fn name(&self) -> &'static str {
-        "linear-add"
-    }
-
-    fn cpu_fwd(&self, s1: &mut CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<()> {
-        let m = self.rows(l2)?;
-        let x = Rows { values: contiguous("linear-add", s2, l2)?, stride: self.panels.k };
-        let out = values_mut("linear-add", s1, l1)?;
-        if out.len() != m * self.panels.n {
-            bail!("linear-add: {:?} to {:?}", l2.shape(), l1.shape());
-        }
-        // SAFETY: `out` is borrowed, and as long as was checked.
-        unsafe { self.panels.product(x, m, self.then, SharedOut::new(out.as_mut_ptr()), self.panels.n) };
-        Ok(())
-    }
 }
 
 /// Some rows of `x` by some panels.

@@ -37,6 +37,26 @@ pub(super) trait Simd: Copy {
     fn of_bf16(from: &[bf16; WIDTH]) -> Self::V;
     fn of_i8(from: &[i8; WIDTH]) -> Self::V;
 
+    /// `M` rows, `stride` apart from `x` on, by a panel.
+    ///
+    /// # Safety
+    /// There must be `M` rows as long as the panel.
+    #[inline(always)]
+    unsafe fn sums<const M: usize>(x: *const f32, stride: usize, panel: &[[f32; WIDTH]]) -> [Self::V; M] {
+        let mut sums = [Self::splat(0.0); M];
+        // Pointers, not an index: a register for each row, and nothing to add up.
+        let rows: [*const f32; M] = std::array::from_fn(|i| x.wrapping_add(i * stride));
+        for (p, w) in panel.iter().enumerate() {
+            let w = Self::load(w);
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                // SAFETY: by this function's contract.
+                let x = unsafe { *row.add(p) };
+                *sum = Self::mul_add(Self::splat(x), w, *sum);
+            }
+        }
+        sums
+    }
+
     /// Sixteen sums of integers of 32 bits.
     type Sums: Copy;
     /// Sixteen pairs of integers, or as many more as are multiplied at once.

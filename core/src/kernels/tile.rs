@@ -109,39 +109,59 @@ pub(super) unsafe fn finish<const M: usize, S: Simd>(sums: &[S::V; M], out: Plac
             sum = S::add(sum, S::load(to));
         }
         S::store(sum, to);
-        if end.last && end.then == Then::Gelu {
-            to.iter_mut().for_each(|x| *x = math::gelu_one::<S>(*x));
-        }
         if fewer {
             // SAFETY: as above.
             unsafe { at.copy_from_nonoverlapping(room.as_ptr(), out.columns) };
         }
     }
+    if end.last && end.then == Then::Gelu {
+        // SAFETY: by this function's contract.
+        unsafe { gelu::<M, S>(out) };
+    }
 }
 
-/// `M` rows of `x` by a panel.
+/// The exact GELU of what is there, all rows at once: each takes long, but does not wait for the others.
+///
+/// # Safety
+/// `out` must be valid for `M` rows.
+#[inline(always)]
+unsafe fn gelu<const M: usize, S: Simd>(out: Place) {
+    let mut all = [[0f32; WIDTH]; M];
+    for (i, row) in all.iter_mut().enumerate() {
+        // SAFETY: by this function's contract; a row of sixteen columns is as long as the array.
+        unsafe {
+            let at = out.at.add(i * out.stride);
+            match out.columns {
+                WIDTH => *row = *at.cast(),
+                columns => row.as_mut_ptr().copy_from_nonoverlapping(at, columns),
+            }
+        }
+    }
+    all.as_flattened_mut().iter_mut().for_each(|x| *x = math::gelu_one::<S>(*x));
+    for (i, row) in all.iter().enumerate() {
+        // SAFETY: as above.
+        unsafe {
+            let at = out.at.add(i * out.stride);
+            match out.columns {
+                WIDTH => *at.cast() = *row,
+                columns => at.copy_from_nonoverlapping(row.as_ptr(), columns),
+            }
+        }
+    }
+}
+
+/// `M` rows of `x` by a panel, which holds full numbers unless there is one row.
 ///
 /// # Safety
 /// `x` must have `M` rows as long as the panel.
 #[inline(always)]
 pub(super) unsafe fn sums<const M: usize, S: Simd, P: Steps>(x: Rows<'_>, panel: P) -> [S::V; M] {
-    if M == 1 {
+    let Some(floats) = panel.floats().filter(|_| M > 1) else {
         return [one::<S, P>(&x.values[..panel.len()], panel); M];
-    }
+    };
     debug_assert!(x.values.len() >= (M - 1) * x.stride + panel.len());
-    let mut sums = [S::splat(0.0); M];
-    // Pointers, not an index: a register for each row, and nothing to add up.
-    let rows: [*const f32; M] = std::array::from_fn(|i| x.values.as_ptr().wrapping_add(i * x.stride));
-    for p in 0..panel.len() {
-        // SAFETY: less than the length.
-        let w = unsafe { panel.at::<S>(p) };
-        for (sum, row) in sums.iter_mut().zip(rows) {
-            // SAFETY: by this function's contract.
-            let x = unsafe { *row.add(p) };
-            *sum = S::mul_add(S::splat(x), w, *sum);
-        }
-    }
-    sums
+    // SAFETY: by this function's contract.
+    unsafe { S::sums(x.values.as_ptr(), x.stride, floats) }
 }
 
 /// One row by a panel, in sums that do not wait for each other.

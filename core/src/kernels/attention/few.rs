@@ -6,6 +6,7 @@ use half::f16;
 use super::super::math;
 use super::super::simd::{Number, Simd, WIDTH};
 use super::super::tile::Rows;
+use super::scale;
 
 /// What keys and values are kept as.
 pub(super) trait Element: WithDType + Number {
@@ -34,7 +35,7 @@ fn one_query_in<S: Simd, E: Element>(
     v: Rows<'_, E>,
     out: &mut [f32],
 ) {
-    let scale = (q.len() as f32).sqrt().recip();
+    let scale = scale(q.len());
     for (j, score) in scores.iter_mut().enumerate() {
         *score = math::dot::<S, E>(q, &k.values[j * k.stride..][..q.len()]) * scale;
     }

@@ -9,7 +9,7 @@ use super::super::simd::{MOST_ROWS, PAIRED, WIDTH};
 use super::super::store::{Blocks, LONGEST_BLOCK};
 use super::super::tile::{Rows, Then};
 use super::super::{contiguous, math, pool};
-use super::Heads;
+use super::{Heads, scale};
 
 /// Steps that share a scale.
 const BLOCK: usize = LONGEST_BLOCK;
@@ -89,13 +89,13 @@ impl IntegerHeads {
     /// # Errors
     /// Of candle.
     pub fn keys_of(&self, head: usize) -> Result<Tensor> {
-        let (root, k) = ((self.d as f32).sqrt(), &self.heads[head].k);
+        let (k, scale) = (&self.heads[head].k, scale(self.d));
         let mut all = vec![0f32; self.len * self.d];
         for (row, to) in all.chunks_exact_mut(self.d).enumerate() {
             let (panel, lane) = (row / WIDTH, row % WIDTH);
             for (b, to) in to.chunks_exact_mut(BLOCK).enumerate() {
                 let block = panel * self.d / BLOCK + b;
-                let scale = k.scales[block][lane] * root;
+                let scale = k.scales[block][lane] / scale;
                 let pairs =
                     k.values[block * BLOCK / 2..].iter().map(|pair| [pair[2 * lane], pair[2 * lane + 1]]);
                 to.iter_mut().zip(pairs.flatten()).for_each(|(to, q)| *to = f32::from(q) * scale);
@@ -177,7 +177,7 @@ fn empty(panels: usize, steps: usize) -> Blocks<PAIRED> {
 }
 
 fn round_keys(out: &mut Blocks<PAIRED>, k: Rows<'_>, len: usize, d: usize) {
-    let scale = (d as f32).sqrt().recip();
+    let scale = scale(d);
     for row in 0..len {
         let (panel, lane) = (row / WIDTH, row % WIDTH);
         for (b, x) in k.values[row * k.stride..][..d].as_chunks::<BLOCK>().0.iter().enumerate() {

@@ -11,7 +11,7 @@ use super::super::shared::SharedOut;
 use super::super::simd::{Avx512, MOST_ROWS, PAIRED, Simd, WIDTH, largest, round_part, round_weights};
 use super::super::tile::Rows;
 use super::super::{math, pool};
-use super::Heads;
+use super::{Heads, scale};
 
 /// Numbers of a head, at most.
 const MOST: usize = 512;
@@ -94,7 +94,7 @@ impl CustomOp3 for Narrower {
 
 impl Head {
     fn new(k: Rows<'_>, v: Rows<'_>, len: usize, d: usize) -> Self {
-        let scale = std::f32::consts::LOG2_E / (d as f32).sqrt();
+        let scale = scale(d);
         let k = Narrow::new(len.next_multiple_of(WIDTH), d, |panel, numbers| {
             let first = panel * WIDTH;
             let rows = Rows { values: &k.values[first * k.stride..], stride: k.stride };

@@ -10,6 +10,7 @@ use super::{PAIRED, Simd, WIDTH, joined};
 
 mod blocks;
 mod bytes;
+mod floats;
 
 pub(in super::super) use bytes::{largest, round_part, round_weights};
 
@@ -95,6 +96,12 @@ impl Simd for Avx2 {
             let high = _mm_srli_si128::<8>(low);
             [_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(low)), _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(high))]
         }
+    }
+
+    #[inline(always)]
+    unsafe fn sums<const M: usize>(x: *const f32, stride: usize, panel: &[[f32; WIDTH]]) -> [Self::V; M] {
+        // SAFETY: above, and this function's contract.
+        unsafe { floats::sums(x, stride, panel) }
     }
 
     type Sums = [__m256i; 2];
