@@ -1,5 +1,7 @@
 //! Exponential and error function without branches, so that loops over them become vector code.
 
+use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
+
 use super::simd::{Number, Simd, WIDTH};
 
 /// Rounds to the nearest integer when added and subtracted: 1.5 * 2^23.
@@ -39,7 +41,7 @@ pub(super) fn mul_add(a: f32, b: f32, c: f32, fused: bool) -> f32 {
 pub(super) fn exp(x: f32) -> f32 {
     let small = x < -87.0;
     let x = x.clamp(-87.0, 88.0);
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let shifted = x * LOG2_E + ROUND;
     let n = shifted - ROUND;
     let r = x - n * LN2_HI - n * LN2_LO;
     let p = EXP[..6].iter().rev().fold(EXP[6], |p, &c| p * r + c);
@@ -67,7 +69,6 @@ const ERFC: [f32; 6] = [0.235_325_17, 0.091_388_7, 0.649_558_66, -0.635_399_4, 0
 /// x Φ(x), the exact GELU, to 4e-7 absolute.
 #[inline(always)]
 pub(super) fn gelu_one<S: Simd>(x: f32) -> f32 {
-    use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
     let t = 1.0 / mul_add(x.abs(), 0.39 * FRAC_1_SQRT_2, 1.0, S::FUSED);
     let p = ERFC[..5].iter().rev().fold(ERFC[5], |p, &c| mul_add(p, t, c, S::FUSED));
     let tail = 0.5 * p * t * exp2_in(x * x * (-0.5 * LOG2_E), S::FUSED);
@@ -129,19 +130,19 @@ pub(super) fn max_abs(row: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-fn log_sum_exp_in(row: &[f32]) -> f32 {
+fn log_sum_exp_in<S: Simd>(row: &[f32]) -> f32 {
     let max = max_in(row);
     if max == f32::NEG_INFINITY {
         return max;
     }
-    let sums = fold_lanes(row, 0.0, |sum, x| sum + exp(x - max));
+    let sums = fold_lanes(row, 0.0, |sum, x| sum + exp2_in((x - max) * LOG2_E, S::FUSED));
     let sum: f64 = sums.iter().map(|&x| f64::from(x)).sum();
     (f64::from(max) + sum.ln()) as f32
 }
 
 vectorised! {
     /// ln of the sum of the exponentials; -inf for none.
-    pub fn log_sum_exp(row: &[f32]) -> f32 = log_sum_exp_in
+    pub fn log_sum_exp(row: &[f32]) -> f32 = log_sum_exp_in::<S>
 }
 
 /// One step of a softmax over pieces of a row of logarithms to base 2: `row` becomes its powers of two relative to the largest
