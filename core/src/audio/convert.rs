@@ -79,9 +79,9 @@ impl Converter {
         resampler.push(&self.mono, out);
         let samples = &mut out[start..];
         match rounding {
-            Rounding::Even => quantise(samples, f32::round_ties_even),
-            Rounding::Up => quantise(samples, |x| (x + 0.5).floor()),
-            Rounding::Down => quantise(samples, f32::floor),
+            Rounding::Even => quantise(samples, |x| nearest(clip(x))),
+            Rounding::Up => quantise(samples, |x| below(clip(x + 0.5))),
+            Rounding::Down => quantise(samples, |x| below(clip(x))),
         }
         Ok(())
     }
@@ -91,7 +91,7 @@ impl Converter {
         if let Some(resampler) = self.resampler.take() {
             let start = out.len();
             resampler.finish(out);
-            quantise(&mut out[start..], f32::round_ties_even);
+            quantise(&mut out[start..], |x| nearest(clip(x)));
         }
     }
 }
@@ -110,6 +110,24 @@ fn clean(x: f32) -> f32 {
 /// Zeros become positive, as there is but one in 16 bits.
 fn quantise(samples: &mut [f32], round: impl Fn(f32) -> f32) {
     for x in samples {
-        *x = round(*x * 32768.0).clamp(-32768.0, 32767.0) / 32768.0 + 0.0;
+        *x = round(*x * 32768.0) / 32768.0 + 0.0;
     }
+}
+
+/// Before it is rounded: both ends are integers, so that it makes no difference, and numbers are small enough for what follows.
+fn clip(x: f32) -> f32 {
+    x.clamp(-32768.0, 32767.0)
+}
+
+/// The integer nearest to a small number, of two the even one, by sums: every x86-64 has them in vectors, but not `round_ties_even`.
+fn nearest(x: f32) -> f32 {
+    /// 1.5 · 2^23, beside which a number has no digits behind the point.
+    const ROUND: f32 = 12_582_912.0;
+    (x + ROUND) - ROUND
+}
+
+/// The largest integer that is not above a small number.
+fn below(x: f32) -> f32 {
+    let nearest = nearest(x);
+    if nearest > x { nearest - 1.0 } else { nearest }
 }

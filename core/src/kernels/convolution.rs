@@ -6,6 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, b
 use super::contiguous;
 use super::pack::{Part, Products};
 use super::panels::Panels;
+use super::room::room;
 use super::shared::SharedOut;
 use super::tile::{Rows, Then};
 
@@ -73,22 +74,27 @@ impl CustomOp1 for Convolution {
         }
         let x = contiguous("convolution", storage, layout)?;
         let t_out = t.div_ceil(self.stride);
-        let mut out = vec![0f32; n_audio * t_out * n_out];
-        for (x, out) in x.chunks_exact(t * n_in).zip(out.chunks_exact_mut(t_out * n_out)) {
+        let mut out = room::<f32>(n_audio * t_out * n_out);
+        for (audio, x) in x.chunks_exact(t * n_in).enumerate() {
             // Results from 1 on hear whole rows until one reaches beyond the end.
             let whole = t_out.min((t.saturating_sub(2)) / self.stride + 1).max(1);
-            let product = |x: &[f32], stride: usize, rows: std::ops::Range<usize>, out: &mut [f32]| {
-                let to = SharedOut::new(out[rows.start * n_out..rows.end * n_out].as_mut_ptr());
-                // SAFETY: `out` is borrowed, and was sliced to these rows.
-                unsafe { self.panels.product(Rows { values: x, stride }, rows.len(), Then::Gelu, to, n_out) };
+            let start = out.as_mut_ptr();
+            let product = |x: &[f32], stride: usize, rows: std::ops::Range<usize>| {
+                // SAFETY: there is room for all rows of all audio, and these are some of them; nobody else writes there.
+                unsafe {
+                    let to = SharedOut::new(start.add((audio * t_out + rows.start) * n_out));
+                    self.panels.product(Rows { values: x, stride }, rows.len(), Then::Gelu, to, n_out);
+                }
             };
             for edge in std::iter::once(0).chain(whole..t_out) {
-                product(&self.heard(x, edge), k, edge..edge + 1, out);
+                product(&self.heard(x, edge), k, edge..edge + 1);
             }
             if whole > 1 {
-                product(&x[(self.stride - 1) * n_in..], self.stride * n_in, 1..whole, out);
+                product(&x[(self.stride - 1) * n_in..], self.stride * n_in, 1..whole);
             }
         }
+        // SAFETY: the first row, the last ones and those between were written.
+        unsafe { out.set_len(n_audio * t_out * n_out) };
         Ok((CpuStorage::F32(out), (n_audio, t_out, n_out).into()))
     }
 }

@@ -1,5 +1,6 @@
 //! The threads that kernels share work between: rayon's, or those of whoever computes where rayon has none.
 
+use std::cell::RefCell;
 use std::sync::OnceLock;
 
 use rayon::prelude::*;
@@ -39,19 +40,34 @@ pub(crate) fn each(tasks: usize, work: impl Fn(usize) + Sync + Send) {
 
 /// The same with room for `len` numbers that no other call uses meanwhile; what they are is left from another call.
 pub(crate) fn each_with(tasks: usize, len: usize, work: impl Fn(&mut [f32], usize) + Sync) {
-    let room = |threads: usize| vec![0f32; threads * len];
     match INSTALLED.get() {
-        _ if tasks < 2 => (0..tasks).for_each(|task| work(&mut room(1), task)),
+        _ if tasks < 2 => (0..tasks).for_each(|task| with_room(len, |room| work(room, task))),
         Some(pool) => {
-            let mut all = room(pool.threads());
+            let mut all = vec![0f32; pool.threads() * len];
             let shared = SharedOut::new(all.as_mut_ptr());
             pool.run(tasks, &|thread, task| {
                 // SAFETY: each thread has its own part, and runs one task at a time.
                 work(unsafe { std::slice::from_raw_parts_mut(shared.at(thread * len), len) }, task);
             });
         }
-        None => (0..tasks).into_par_iter().for_each_init(|| room(1), |room, task| work(room, task)),
+        None => (0..tasks).into_par_iter().for_each(|task| with_room(len, |room| work(room, task))),
     }
+}
+
+/// Room for `len` numbers that this thread keeps for the next time: to fill it with zeros takes as long as some tasks. (In a browser the
+/// threads are those of [`install`], and the module is small.)
+fn with_room(len: usize, work: impl FnOnce(&mut [f32])) {
+    if cfg!(target_arch = "wasm32") {
+        return work(&mut vec![0.0; len]);
+    }
+    thread_local!(static ROOM: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) });
+    // Taken, not borrowed: what is asked for within would find none, and make its own.
+    let mut room = ROOM.take();
+    if room.len() < len {
+        room.resize(len, 0.0);
+    }
+    work(&mut room[..len]);
+    ROOM.set(room);
 }
 
 /// Calls `work` with every piece of `size` numbers of `out` and its number; the last may be shorter.

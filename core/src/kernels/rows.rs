@@ -3,10 +3,13 @@
 //! candle has each of these for every pair of types and every order of memory: more code than all kernels together, which a
 //! browser would have to fetch. Only other devices and types need it: [`on_device`].
 
+use std::mem::MaybeUninit;
+
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use half::{bf16, f16};
 
 use super::math::LANES;
+use super::room::room;
 use super::{contiguous, pool};
 
 /// Rows of a norm that are one task.
@@ -138,19 +141,21 @@ impl CustomOp3 for Norm {
         if n == 0 || bias.len() != n || l1.dims().last() != Some(&n) {
             bail!("layer-norm: {:?} by {:?} and {:?}", l1.shape(), l2.shape(), l3.shape());
         }
-        let mut out = vec![0f32; x.len()];
-        pool::each_chunk(&mut out, ROWS * n, |out, task| {
+        let mut out = room(x.len());
+        pool::each_chunk(&mut out.spare_capacity_mut()[..x.len()], ROWS * n, |out, task| {
             let rows = x[task * ROWS * n..].chunks_exact(n);
             for (out, x) in out.chunks_exact_mut(n).zip(rows) {
                 norm(x, weight, bias, self.0, out);
             }
         });
+        // SAFETY: every row was written.
+        unsafe { out.set_len(x.len()) };
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
 }
 
 #[inline(always)]
-fn norm_in(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+fn norm_in(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [MaybeUninit<f32>]) {
     // Sums that do not wait for each other.
     let (mut sums, mut squares) = ([0f32; LANES], [0f32; LANES]);
     for x in x.chunks(LANES) {
@@ -164,11 +169,11 @@ fn norm_in(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32
     let variance = squares.iter().sum::<f32>() / n - mean * mean;
     let scale = (variance + epsilon).sqrt().recip();
     for ((out, x), (weight, bias)) in out.iter_mut().zip(x).zip(weight.iter().zip(bias)) {
-        *out = (x - mean) * scale * weight + bias;
+        out.write((x - mean) * scale * weight + bias);
     }
 }
 
 vectorised! {
     /// One row of a layer norm.
-    fn norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) = norm_in
+    fn norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [MaybeUninit<f32>]) = norm_in
 }
