@@ -5,6 +5,7 @@
 use super::downmix::Layout;
 use super::resample::Resampler;
 use crate::error::Result;
+use crate::kernels;
 
 /// How a sample that is not resampled gets its 16 bits: ffmpeg does it by the type it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,9 +122,7 @@ fn clip(x: f32) -> f32 {
 
 /// The integer nearest to a small number, of two the even one, by sums: every x86-64 has them in vectors, but not `round_ties_even`.
 fn nearest(x: f32) -> f32 {
-    /// 1.5 · 2^23, beside which a number has no digits behind the point.
-    const ROUND: f32 = 12_582_912.0;
-    (x + ROUND) - ROUND
+    (x + kernels::ROUND) - kernels::ROUND
 }
 
 /// The largest integer that is not above a small number.

@@ -333,7 +333,7 @@ impl Tile<'_> {
         let panels = &keys[self.keys.start * s.d..self.keys.end.next_multiple_of(WIDTH) * s.d];
         for (j, panel) in panels.chunks_exact(WIDTH * s.d).enumerate() {
             // SAFETY: by this function's contract.
-            let sums = unsafe { sums::<M, S, _>(q, panel.as_chunks().0) };
+            let sums = unsafe { sums::<M, S>(q, panel.as_chunks().0) };
             for (i, &sum) in sums.iter().enumerate() {
                 S::store(sum, &mut scores[i * KEYS + j * WIDTH..].as_chunks_mut().0[0]);
             }
@@ -351,7 +351,7 @@ impl Tile<'_> {
         for (j, panel) in values.chunks_exact(WIDTH * s.t_k).enumerate() {
             let panel = &panel[self.keys.start * WIDTH..self.keys.end * WIDTH];
             // SAFETY: there are scores of `M` rows.
-            let sums = unsafe { sums::<M, S, _>(scores, panel.as_chunks().0) };
+            let sums = unsafe { sums::<M, S>(scores, panel.as_chunks().0) };
             for (i, &sum) in sums.iter().enumerate() {
                 let total = &mut totals[i * width + j * WIDTH..].as_chunks_mut().0[0];
                 S::store(S::add(S::load(total), sum), total);

@@ -19,7 +19,7 @@ use super::simd::{MOST_ROWS, PAIRED, Simd, WIDTH};
 use super::store::{Blocks, LONGEST_BLOCK, Matrix, Store, View};
 #[cfg(target_arch = "x86_64")]
 use super::strassen;
-use super::tile::{End, Place, Rows, Then, tile, tiles};
+use super::tile::{End, Place, Rows, Then, row, tiles};
 
 mod operation;
 
@@ -339,10 +339,10 @@ unsafe fn piece_in<S: Simd>(
             unsafe {
                 match store.view(j * k + from, j * k + to) {
                     View::F32(panel) => tiles::<S>(x, m, panel, out, end),
-                    View::F16(panel) if m == 1 => tile::<1, S, _>(x, panel, out, end),
-                    View::Bf16(panel) if m == 1 => tile::<1, S, _>(x, panel, out, end),
-                    View::Scaled(panel) if m == 1 => tile::<1, S, _>(x, panel, out, end),
-                    View::Shifted(panel) if m == 1 => tile::<1, S, _>(x, panel, out, end),
+                    View::F16(panel) if m == 1 => row::<S, _>(x, panel, out, end),
+                    View::Bf16(panel) if m == 1 => row::<S, _>(x, panel, out, end),
+                    View::Scaled(panel) if m == 1 => row::<S, _>(x, panel, out, end),
+                    View::Shifted(panel) if m == 1 => row::<S, _>(x, panel, out, end),
                     other => {
                         let panel = &mut room[..to - from];
                         other.unpack::<S>(panel);

@@ -18,28 +18,11 @@ pub(super) trait Steps: Copy {
     /// # Safety
     /// `step` must be less than the length.
     unsafe fn at<S: Simd>(self, step: usize) -> S::V;
-
-    /// They themselves, where they are full numbers.
-    #[inline(always)]
-    fn floats<'a>(self) -> Option<&'a [[f32; WIDTH]]>
-    where
-        Self: 'a,
-    {
-        None
-    }
 }
 
 impl Steps for &[[f32; WIDTH]] {
     fn len(self) -> usize {
         <[_]>::len(self)
-    }
-
-    #[inline(always)]
-    fn floats<'a>(self) -> Option<&'a [[f32; WIDTH]]>
-    where
-        Self: 'a,
-    {
-        Some(self)
     }
 
     #[inline(always)]

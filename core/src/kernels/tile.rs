@@ -34,18 +34,18 @@ pub(super) unsafe fn tiles<S: Simd>(x: Rows<'_>, m: usize, panel: &[[f32; WIDTH]
         unsafe {
             let out = Place { at: out.at.add(row * out.stride), ..out };
             match (m - row).min(S::ROWS) {
-                1 => tile::<1, S, _>(x, panel, out, end),
-                2 => tile::<2, S, _>(x, panel, out, end),
-                3 => tile::<3, S, _>(x, panel, out, end),
-                4 => tile::<4, S, _>(x, panel, out, end),
-                5 => tile::<5, S, _>(x, panel, out, end),
-                6 => tile::<6, S, _>(x, panel, out, end),
-                7 => tile::<7, S, _>(x, panel, out, end),
-                8 => tile::<8, S, _>(x, panel, out, end),
-                9 => tile::<9, S, _>(x, panel, out, end),
-                10 => tile::<10, S, _>(x, panel, out, end),
-                11 => tile::<11, S, _>(x, panel, out, end),
-                12 => tile::<12, S, _>(x, panel, out, end),
+                1 => tile::<1, S>(x, panel, out, end),
+                2 => tile::<2, S>(x, panel, out, end),
+                3 => tile::<3, S>(x, panel, out, end),
+                4 => tile::<4, S>(x, panel, out, end),
+                5 => tile::<5, S>(x, panel, out, end),
+                6 => tile::<6, S>(x, panel, out, end),
+                7 => tile::<7, S>(x, panel, out, end),
+                8 => tile::<8, S>(x, panel, out, end),
+                9 => tile::<9, S>(x, panel, out, end),
+                10 => tile::<10, S>(x, panel, out, end),
+                11 => tile::<11, S>(x, panel, out, end),
+                12 => tile::<12, S>(x, panel, out, end),
                 _ => {}
             }
         }
@@ -72,14 +72,19 @@ pub(super) struct End<'a> {
 /// # Safety
 /// `out` must be valid for `M` rows, and `x` must have them, as long as the panel.
 #[inline(always)]
-pub(super) unsafe fn tile<const M: usize, S: Simd, P: Steps>(
-    x: Rows<'_>,
-    panel: P,
-    out: Place,
-    end: End<'_>,
-) {
+unsafe fn tile<const M: usize, S: Simd>(x: Rows<'_>, panel: &[[f32; WIDTH]], out: Place, end: End<'_>) {
     // SAFETY: by this function's contract.
-    unsafe { finish::<M, S>(&sums::<M, S, P>(x, panel), out, end) };
+    unsafe { finish::<M, S>(&sums::<M, S>(x, panel), out, end) };
+}
+
+/// One row by a panel of whatever numbers.
+///
+/// # Safety
+/// `out` must be valid for it.
+#[inline(always)]
+pub(super) unsafe fn row<S: Simd, P: Steps>(x: Rows<'_>, panel: P, out: Place, end: End<'_>) {
+    // SAFETY: by this function's contract.
+    unsafe { finish::<1, S>(&[one::<S, P>(&x.values[..panel.len()], panel)], out, end) };
 }
 
 /// Does with the sums of `M` rows what is to be done, and puts them where they go.
@@ -109,59 +114,28 @@ pub(super) unsafe fn finish<const M: usize, S: Simd>(sums: &[S::V; M], out: Plac
             sum = S::add(sum, S::load(to));
         }
         S::store(sum, to);
+        if end.last && end.then == Then::Gelu {
+            to.iter_mut().for_each(|x| *x = math::gelu_one::<S>(*x));
+        }
         if fewer {
             // SAFETY: as above.
             unsafe { at.copy_from_nonoverlapping(room.as_ptr(), out.columns) };
         }
     }
-    if end.last && end.then == Then::Gelu {
-        // SAFETY: by this function's contract.
-        unsafe { gelu::<M, S>(out) };
-    }
 }
 
-/// The exact GELU of what is there, all rows at once: each takes long, but does not wait for the others.
-///
-/// # Safety
-/// `out` must be valid for `M` rows.
-#[inline(always)]
-unsafe fn gelu<const M: usize, S: Simd>(out: Place) {
-    let mut all = [[0f32; WIDTH]; M];
-    for (i, row) in all.iter_mut().enumerate() {
-        // SAFETY: by this function's contract; a row of sixteen columns is as long as the array.
-        unsafe {
-            let at = out.at.add(i * out.stride);
-            match out.columns {
-                WIDTH => *row = *at.cast(),
-                columns => row.as_mut_ptr().copy_from_nonoverlapping(at, columns),
-            }
-        }
-    }
-    all.as_flattened_mut().iter_mut().for_each(|x| *x = math::gelu_one::<S>(*x));
-    for (i, row) in all.iter().enumerate() {
-        // SAFETY: as above.
-        unsafe {
-            let at = out.at.add(i * out.stride);
-            match out.columns {
-                WIDTH => *at.cast() = *row,
-                columns => at.copy_from_nonoverlapping(row.as_ptr(), columns),
-            }
-        }
-    }
-}
-
-/// `M` rows of `x` by a panel, which holds full numbers unless there is one row.
+/// `M` rows of `x` by a panel.
 ///
 /// # Safety
 /// `x` must have `M` rows as long as the panel.
 #[inline(always)]
-pub(super) unsafe fn sums<const M: usize, S: Simd, P: Steps>(x: Rows<'_>, panel: P) -> [S::V; M] {
-    let Some(floats) = panel.floats().filter(|_| M > 1) else {
-        return [one::<S, P>(&x.values[..panel.len()], panel); M];
-    };
+pub(super) unsafe fn sums<const M: usize, S: Simd>(x: Rows<'_>, panel: &[[f32; WIDTH]]) -> [S::V; M] {
+    if M == 1 {
+        return [one::<S, _>(&x.values[..panel.len()], panel); M];
+    }
     debug_assert!(x.values.len() >= (M - 1) * x.stride + panel.len());
     // SAFETY: by this function's contract.
-    unsafe { S::sums(x.values.as_ptr(), x.stride, floats) }
+    unsafe { S::sums(x.values.as_ptr(), x.stride, panel) }
 }
 
 /// One row by a panel, in sums that do not wait for each other.
