@@ -53,7 +53,7 @@ pub(super) fn exp(x: f32) -> f32 {
 /// 2^x of an x that is not above 127, as exact as [`exp`]; what is below 2^-100 becomes 0, and nothing becomes a subnormal
 /// number by what it is multiplied by.
 #[inline(always)]
-fn exp2_in(x: f32, fused: bool) -> f32 {
+fn exp2(x: f32, fused: bool) -> f32 {
     let small = x < -100.0;
     let x = if small { 0.0 } else { x };
     let shifted = x + ROUND;
@@ -71,7 +71,7 @@ const ERFC: [f32; 6] = [0.235_325_17, 0.091_388_7, 0.649_558_66, -0.635_399_4, 0
 pub(super) fn gelu_one<S: Simd>(x: f32) -> f32 {
     let t = 1.0 / mul_add(x.abs(), 0.39 * FRAC_1_SQRT_2, 1.0, S::FUSED);
     let p = ERFC[..5].iter().rev().fold(ERFC[5], |p, &c| mul_add(p, t, c, S::FUSED));
-    let tail = 0.5 * p * t * exp2_in(x * x * (-0.5 * LOG2_E), S::FUSED);
+    let tail = 0.5 * p * t * exp2(x * x * (-0.5 * LOG2_E), S::FUSED);
     x * if x < 0.0 { tail } else { 1.0 - tail }
 }
 
@@ -135,7 +135,7 @@ fn log_sum_exp_in<S: Simd>(row: &[f32]) -> f32 {
     if max == f32::NEG_INFINITY {
         return max;
     }
-    let sums = fold_lanes(row, 0.0, |sum, x| sum + exp2_in((x - max) * LOG2_E, S::FUSED));
+    let sums = fold_lanes(row, 0.0, |sum, x| sum + exp2((x - max) * LOG2_E, S::FUSED));
     let sum: f64 = sums.iter().map(|&x| f64::from(x)).sum();
     (f64::from(max) + sum.ln()) as f32
 }
@@ -150,17 +150,17 @@ vectorised! {
 #[inline(always)]
 pub(super) fn softmax_step<S: Simd>(row: &mut [f32], max: &mut f32, sum: &mut f32) -> f32 {
     let largest = larger(*max, max_in(row));
-    let factor = exp2_in(*max - largest, S::FUSED);
+    let factor = exp2(*max - largest, S::FUSED);
     let mut sums = [0f32; LANES];
     let (chunks, rest) = row.as_chunks_mut::<LANES>();
     for chunk in chunks {
         for (sum, x) in sums.iter_mut().zip(chunk) {
-            *x = exp2_in(*x - largest, S::FUSED);
+            *x = exp2(*x - largest, S::FUSED);
             *sum += *x;
         }
     }
     for (sum, x) in sums.iter_mut().zip(rest) {
-        *x = exp2_in(*x - largest, S::FUSED);
+        *x = exp2(*x - largest, S::FUSED);
         *sum += *x;
     }
     *sum = *sum * factor + across(sums, |a, b| a + b);

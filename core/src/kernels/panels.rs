@@ -29,7 +29,7 @@ use operation::Product;
 const BLOCK: usize = 16 * MOST_ROWS;
 /// Steps over k that a panel is read for at once: it stays in the first-level cache. A multiple of a block's.
 const STEPS: usize = 448;
-/// From so many rows on laying a matrix out for AMX takes less time than it saves.
+/// From so many rows on laying a matrix out in another way for one product takes less time than it saves.
 const MANY: usize = 48;
 /// Multiplications below which a piece of work is not worth handing to another thread.
 const LEAST: usize = 1 << 16;
