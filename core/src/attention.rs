@@ -208,12 +208,13 @@ impl CrossAttention {
             Keep::Integers => DType::F16,
         };
         let part = |first: usize| {
-            let part = kernels::cast(&both.narrow(2, first, n)?, dtype)?;
             if both.device().is_cpu() && both.dtype() == DType::F32 {
-                let heads = part.reshape((both.dim(0)?, both.dim(1)?, self.n_head, n / self.n_head))?;
-                return heads.transpose(1, 2)?.contiguous();
+                let (n_audio, t, _) = both.dims3()?;
+                let heads = both.reshape((n_audio, t, 2 * self.n_head, n / self.n_head))?;
+                let heads = heads.narrow(2, first / n * self.n_head, self.n_head)?.transpose(1, 2)?;
+                return kernels::cast(&kernels::laid_out(&heads)?, dtype);
             }
-            part.contiguous()
+            kernels::cast(&both.narrow(2, first, n)?, dtype)?.contiguous()
         };
         let (k, v) = (part(0)?, part(n)?);
         Ok((0..both.dim(0)?)

@@ -74,6 +74,7 @@ mod blocks;
 mod convolution;
 mod dots;
 mod integers;
+mod laid;
 mod lay;
 mod level;
 mod math;
@@ -95,6 +96,7 @@ pub use attention::{IntegerHeads, attention, attention_on_tiles, attention_to_in
 pub(crate) use attention::{Seen, attention_of};
 pub use convolution::Convolution;
 pub(crate) use dots::Dots;
+pub(crate) use laid::laid_out;
 pub use level::{Level, level, limit};
 pub(crate) use math::{ROUND, lstm, sigmoid, softmax};
 pub use math::{log_sum_exp, max};

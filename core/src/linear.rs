@@ -94,6 +94,19 @@ impl Linear {
         })
     }
 
+    /// The numbers of [`Linear::forward`] in no tensor, of which they would have to be copied; none on another device than a CPU.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn of_rows(&self, x: &Tensor) -> Result<Option<Vec<f32>>> {
+        match &self.weight {
+            Weight::Panels(panels) if x.dims().last() == Some(&panels.dims().1) => {
+                Ok(Some(panels.of_rows(&x.flatten_all()?.to_vec1()?)))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// The exact GELU of [`Linear::forward`]. x: (…, n_in) -> (…, n_out)
     ///
     /// # Errors

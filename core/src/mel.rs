@@ -52,17 +52,30 @@ impl Mel {
     /// Frames `start..start + n_frames` with zeros after them, as the encoder takes them. `n_frames` is at
     /// most [`N_FRAMES`]. -> (n_mels, N_FRAMES), row-major
     pub fn window(&self, start: usize, n_frames: usize) -> Vec<f32> {
-        let mut out = vec![0.0; self.n_mels * N_FRAMES];
-        let stored = self.frames.len() / self.n_mels;
-        for t in 0..n_frames.min(N_FRAMES) {
-            let frame =
-                (start + t < stored).then(|| &self.frames[(start + t) * self.n_mels..][..self.n_mels]);
-            for m in 0..self.n_mels {
-                out[m * N_FRAMES + t] = frame.map_or(self.silence, |frame| frame[m]);
-            }
-        }
-        out
+        let from = (start * self.n_mels).min(self.frames.len());
+        let n = n_frames.min(N_FRAMES);
+        bins_first(&self.frames[from..], self.n_mels, n, self.silence, |x| x)
     }
+}
+
+/// Up to `n` frames as the encoder takes them, those that are missing of `silence`, then zeros. frames: (_, n_mels)
+/// -> (n_mels, N_FRAMES)
+fn bins_first(frames: &[f32], n_mels: usize, n: usize, silence: f32, of: impl Fn(f32) -> f32) -> Vec<f32> {
+    /// Frames that the cache holds while all their bins are taken.
+    const NEAR: usize = 32;
+    let mut out = vec![0.0; n_mels * N_FRAMES];
+    let stored = (frames.len() / n_mels).min(n);
+    for out in out.chunks_exact_mut(N_FRAMES) {
+        out[stored..n].fill(of(silence));
+    }
+    for first in (0..stored).step_by(NEAR) {
+        let frames = &frames[first * n_mels..stored.min(first + NEAR) * n_mels];
+        for (m, out) in out.chunks_exact_mut(N_FRAMES).enumerate() {
+            let bins = frames[m..].iter().step_by(n_mels);
+            out[first..].iter_mut().zip(bins).for_each(|(out, &x)| *out = of(x));
+        }
+    }
+    out
 }
 
 /// One triangular filter: its first bin and its weights.
@@ -129,29 +142,46 @@ impl LogMel {
     /// log10 of the mel powers of the frames from `start` on, and their maximum. out: (n_frames, n_mels)
     fn frames(&self, heard: Stretch<'_>, start: usize, out: &mut [f32]) -> Result<f32> {
         let n_mels = self.n_mels();
-        out.par_chunks_mut(BLOCK * n_mels)
-            .enumerate()
-            .map_init(
-                || Scratch::new(&*self.fft),
-                |scratch, (block, frames)| -> Result<f32> {
-                    let mut max = FLOOR.log10();
-                    for (t, frame) in frames.chunks_exact_mut(n_mels).enumerate() {
-                        self.frame(heard, start + block * BLOCK + t, scratch, frame)?;
-                        max = frame.iter().copied().fold(max, f32::max);
-                    }
-                    Ok(max)
-                },
-            )
-            .try_reduce(|| FLOOR.log10(), |a, b| Ok(a.max(b)))
+        let blocks = out.par_chunks_mut(BLOCK * n_mels).enumerate();
+        let largest = blocks.map_init(
+            || Scratch::new(&*self.fft),
+            |scratch, (block, frames)| -> Result<f32> {
+                let mut largest = FLOOR;
+                for (t, frame) in frames.chunks_exact_mut(n_mels).enumerate() {
+                    largest = largest.max(self.frame(heard, start + block * BLOCK + t, scratch, frame)?);
+                    frame.iter_mut().for_each(|x| *x = x.log10());
+                }
+                Ok(largest)
+            },
+        );
+        Ok(largest.try_reduce(|| FLOOR, |a, b| Ok(a.max(b)))?.log10())
     }
 
-    /// log10 of the mel powers around sample `t * HOP_LENGTH`. out: (n_mels)
-    fn frame(&self, heard: Stretch<'_>, t: usize, scratch: &mut Scratch, out: &mut [f32]) -> Result<()> {
+    /// The maximum alone: of all powers one logarithm.
+    fn maximum(&self, heard: Stretch<'_>, frames: Range<usize>) -> Result<f32> {
+        let largest = (0..frames.len().div_ceil(BLOCK)).into_par_iter().map_init(
+            || (Scratch::new(&*self.fft), vec![0.0; self.n_mels()]),
+            |(scratch, frame), block| -> Result<f32> {
+                let first = frames.start + block * BLOCK;
+                (first..frames.end.min(first + BLOCK))
+                    .try_fold(FLOOR, |largest, t| Ok(largest.max(self.frame(heard, t, scratch, frame)?)))
+            },
+        );
+        Ok(largest.try_reduce(|| FLOOR, |a, b| Ok(a.max(b)))?.log10())
+    }
+
+    /// The mel powers around sample `t * HOP_LENGTH`, none below the floor, and the largest of them. out: (n_mels)
+    fn frame(&self, heard: Stretch<'_>, t: usize, scratch: &mut Scratch, out: &mut [f32]) -> Result<f32> {
         let start = (t * HOP_LENGTH) as isize - (N_FFT / 2) as isize;
-        for (i, (x, w)) in scratch.input.iter_mut().zip(&self.window).enumerate() {
+        let within = usize::try_from(start).ok().and_then(|start| start.checked_sub(heard.first));
+        let windowed = scratch.input.iter_mut().zip(&self.window);
+        match within.and_then(|from| heard.samples.get(from..from + N_FFT)) {
+            Some(samples) => windowed.zip(samples).for_each(|((to, w), x)| *to = x * w),
             // Reflected before the start; after the end there is silence.
-            let at = (start + i as isize).unsigned_abs();
-            *x = heard.samples.get(at.wrapping_sub(heard.first)).copied().unwrap_or(0.0) * w;
+            None => windowed.enumerate().for_each(|(i, (to, w))| {
+                let at = (start + i as isize).unsigned_abs();
+                *to = heard.samples.get(at.wrapping_sub(heard.first)).copied().unwrap_or(0.0) * w;
+            }),
         }
         self.fft
             .process_with_scratch(&mut scratch.input, &mut scratch.output, &mut scratch.fft)
@@ -159,12 +189,14 @@ impl LogMel {
         for (power, c) in scratch.power.iter_mut().zip(&scratch.output) {
             *power = c.norm_sqr();
         }
+        let mut largest = FLOOR;
         for (out, filter) in out.iter_mut().zip(&self.filters) {
             let powers = &scratch.power[filter.first..];
             let sum: f32 = filter.weights.iter().zip(powers).map(|(w, p)| w * p).sum();
-            *out = sum.max(FLOOR).log10();
+            *out = sum.max(FLOOR);
+            largest = largest.max(*out);
         }
-        Ok(())
+        Ok(largest)
     }
 }
 
@@ -180,6 +212,11 @@ impl Stretch<'_> {
     fn of(frames: Range<usize>) -> Range<usize> {
         let first = (frames.start * HOP_LENGTH).saturating_sub(N_FFT / 2);
         first..frames.end * HOP_LENGTH + N_FFT / 2
+    }
+
+    /// Frames that hear nothing but the first `n_samples`.
+    fn heard_by(n_samples: usize) -> usize {
+        n_samples.saturating_sub(N_FFT / 2) / HOP_LENGTH
     }
 }
 

@@ -81,6 +81,14 @@ pub trait Model: Send + Sync {
     /// If the shapes do not fit or the device fails.
     fn project(&self, hidden: &Tensor) -> Result<Tensor>;
 
+    /// The numbers of [`Self::project`], row after row.
+    ///
+    /// # Errors
+    /// As there.
+    fn logits(&self, hidden: &Tensor) -> Result<Vec<f32>> {
+        Ok(self.project(hidden)?.flatten_all()?.to_vec1()?)
+    }
+
     /// The next tokens of some rows, for a model that chooses them where its logits are; `None` if it doesn't, or not by such
     /// rules. hidden: (n_rows, n_state)
     ///
@@ -292,6 +300,13 @@ impl Model for Whisper {
 
     fn project(&self, hidden: &Tensor) -> Result<Tensor> {
         Ok(kernels::cast(&self.decoder.token_embedding.forward(hidden)?, DType::F32)?)
+    }
+
+    fn logits(&self, hidden: &Tensor) -> Result<Vec<f32>> {
+        match self.decoder.token_embedding.of_rows(hidden)? {
+            Some(logits) => Ok(logits),
+            None => Ok(self.project(hidden)?.flatten_all()?.to_vec1()?),
+        }
     }
 
     fn cross_attention(

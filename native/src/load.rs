@@ -85,9 +85,13 @@ pub fn load_parts(
     let checkpoint = Arc::new(checkpoint);
     let dtype = numbers.dtype.unwrap_or(DType::F32);
     let weights = Weights::from_checkpoint(checkpoint.clone(), dtype, device).with_matrices(numbers.matrices);
-    // Before the weights: what reading a vocabulary takes is given back then.
-    let tokenizer = tokenizer(files, &checkpoint, dims.n_vocab)?;
-    Ok((device::network(dims, alignment_heads, &weights)?, tokenizer))
+    let n_vocab = dims.n_vocab;
+    // The network by this thread, to which a GPU's context belongs.
+    let (network, tokenizer) = rayon::join(
+        || device::network(dims, alignment_heads, &weights),
+        || tokenizer(files, &checkpoint, n_vocab),
+    );
+    Ok((network?, tokenizer?))
 }
 
 /// Reads what describes a model, its weights mapped into memory.

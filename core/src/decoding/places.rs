@@ -272,7 +272,7 @@ impl<'a> Places<'a> {
         let hidden = self.model.decode(&tokens, audio, cache)?; // (n_audio, n_tokens, n_state)
         let logits_at = |index: usize| -> Result<Vec<f32>> {
             let hidden = hidden.narrow(1, index, 1)?.squeeze(1)?.contiguous()?;
-            Ok(self.model.project(&hidden)?.flatten_all()?.to_vec1()?)
+            self.model.logits(&hidden)
         };
         let last = logits_at(n_tokens - 1)?;
         let at_sot = if sot_index + 1 == n_tokens { last.clone() } else { logits_at(sot_index)? };
@@ -358,7 +358,7 @@ impl<'a> Places<'a> {
             let of_places = self.places.iter_mut().flatten().zip(chosen.chunks_exact(n_group));
             return Ok(of_places.map(|(place, chosen)| place.take(chosen)).collect());
         }
-        let mut logits: Vec<f32> = self.model.project(hidden)?.flatten_all()?.to_vec1()?;
+        let mut logits = self.model.logits(hidden)?;
         let n_vocab = self.model.dims().n_vocab;
         let of_places = self.places.iter_mut().flatten().zip(logits.chunks_exact_mut(n_vocab * n_group));
         Ok(of_places.map(|(place, logits)| place.sample(logits, n_vocab)).collect())

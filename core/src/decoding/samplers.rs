@@ -131,10 +131,19 @@ impl GreedyDecoder {
     }
 }
 
+/// Numbers that are looked through at once.
+const SOME: usize = 256;
+
 /// The first of the largest values.
 fn argmax(row: &[f32]) -> usize {
     let max = kernels::max(row);
-    row.iter().position(|&x| x == max).unwrap_or(0)
+    // Some at a time, by vectors, until they have it.
+    let (at, some) = row
+        .chunks(SOME)
+        .enumerate()
+        .find(|(_, x)| x.iter().fold(false, |has, &x| has | (x == max)))
+        .unwrap_or((0, row));
+    at * SOME + some.iter().position(|&x| x == max).unwrap_or(0)
 }
 
 impl TokenDecoder for GreedyDecoder {

@@ -6,6 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Storage, 
 use half::f16;
 
 use super::amx;
+use super::room::room;
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, Simd, WIDTH};
 use super::tile::{Rows, sums};
@@ -16,12 +17,15 @@ mod integers;
 #[cfg(target_arch = "x86_64")]
 mod narrow;
 mod on_tiles;
+mod pack;
 mod steps;
 
 use few::Element;
 pub use integers::{IntegerHeads, attention_to_integers};
 use on_tiles::Queries;
 pub use on_tiles::{attention_on_tiles, rounded_attention};
+pub(super) use pack::Sizes;
+use pack::{pack, scale};
 use steps::{attention_by_steps, gathered};
 
 /// Queries per block.
@@ -135,112 +139,87 @@ impl Attention<'_> {
             let visible = if self.causal { t_k - t_q + 1 } else { t_k };
             all.push(KeysValues { k, v, batch, shape: Sizes { t_k, d, visible, causal: self.causal } });
         }
-        let most = self.seen.iter().map(|seen| seen.len).max().unwrap_or(0);
-        let mut out = vec![0f32; b * t_q * n];
+        let out = if t_q <= FEW { self.of_few(&all, q, t_q, d) } else { self.of_many(&all, q, t_q, d) };
+        Ok((CpuStorage::F32(out), (b, t_q, n).into()))
+    }
+
+    /// What some queries see. -> (n_batch, t_q, n_state)
+    fn of_few<E: Element>(
+        &self,
+        all: &[KeysValues<'_, E>],
+        q: Heads<'_, f32>,
+        t_q: usize,
+        d: usize,
+    ) -> Vec<f32> {
+        let (n_head, n) = (self.n_head, self.n_head * d);
+        let mut out = vec![0f32; all.len() * t_q * n];
         let shared = SharedOut::new(out.as_mut_ptr());
-        if t_q <= FEW {
-            let one = |scores: &mut [f32], task: usize| {
-                let (i, head) = (task / n_head, task % n_head);
-                let ((k, v), shape) = (all[i].head(head), all[i].shape);
-                for row in 0..t_q {
-                    let q = &q.at(i, row, head).values[..d];
-                    // SAFETY: tasks write disjoint places: their batches differ, or their columns do.
-                    let out = unsafe {
-                        std::slice::from_raw_parts_mut(shared.at((i * t_q + row) * n + head * d), d)
-                    };
-                    E::one_query(&mut scores[..shape.visible(row)], q, k, v, out);
-                }
-            };
-            let n_keys: usize = self.seen.iter().map(|seen| seen.len).sum();
-            if n_keys * t_q * n < LEAST {
-                let mut scores = vec![0.0; most];
-                (0..b * n_head).for_each(|task| one(&mut scores, task));
-            } else {
-                pool::each_with(b * n_head, most, one);
+        let one = |scores: &mut [f32], task: usize| {
+            let (i, head) = (task / n_head, task % n_head);
+            let ((k, v), shape) = (all[i].head(head), all[i].shape);
+            for row in 0..t_q {
+                let q = &q.at(i, row, head).values[..d];
+                // SAFETY: tasks write disjoint places: their batches differ, or their columns do.
+                let out =
+                    unsafe { std::slice::from_raw_parts_mut(shared.at((i * t_q + row) * n + head * d), d) };
+                E::one_query(&mut scores[..shape.visible(row)], q, k, v, out);
             }
-            return Ok((CpuStorage::F32(out), (b, t_q, n).into()));
+        };
+        let most = all.iter().map(|keys| keys.shape.t_k).max().unwrap_or(0);
+        let n_keys: usize = all.iter().map(|keys| keys.shape.t_k).sum();
+        if n_keys * t_q * n < LEAST {
+            let mut scores = vec![0.0; most];
+            (0..all.len() * n_head).for_each(|task| one(&mut scores, task));
+        } else {
+            pool::each_with(all.len() * n_head, most, one);
         }
+        out
+    }
+
+    /// The same of many.
+    fn of_many<E: Element>(
+        &self,
+        all: &[KeysValues<'_, E>],
+        q: Heads<'_, f32>,
+        t_q: usize,
+        d: usize,
+    ) -> Vec<f32> {
+        let (n_head, n) = (self.n_head, self.n_head * d);
+        let mut out = room(all.len() * t_q * n);
+        let shared = SharedOut::new(out.as_mut_ptr());
         if amx::IS_BUILT && self.on_tiles && amx::Head::fits(d) {
-            // SAFETY: as below.
-            unsafe { Queries { q, t_q, n_head, out: shared }.on_tiles(&all) };
-            return Ok((CpuStorage::F32(out), (b, t_q, n).into()));
+            // SAFETY: all queries of all heads are written, and nobody else writes there.
+            unsafe {
+                Queries { q, t_q, n_head, out: shared }.on_tiles(all);
+                out.set_len(all.len() * t_q * n);
+            }
+            return out;
         }
-        let room = all.iter().map(|keys| keys.shape.packed()).max().unwrap_or(0);
-        let mut keys_values = vec![0f32; b * n_head * room];
-        pool::each_chunk(&mut keys_values, room, |packed, task| {
+        let most = all.iter().map(|keys| keys.shape.packed()).max().unwrap_or(0);
+        let mut keys_values = room::<f32>(all.len() * n_head * most);
+        let to_packed = SharedOut::new(keys_values.as_mut_ptr());
+        pool::each(all.len() * n_head, |task| {
             let ((k, v), shape) = (all[task / n_head].head(task % n_head), all[task / n_head].shape);
-            pack(&mut packed[..shape.packed()], k, v, shape);
+            // SAFETY: a head's places are its own.
+            unsafe { pack(to_packed.at(task * most).cast(), k, v, shape) };
         });
         let blocks = t_q.div_ceil(QUERIES);
         let scratch = MOST_ROWS * KEYS + QUERIES * d.next_multiple_of(WIDTH);
-        pool::each_with(b * n_head * blocks, scratch, |scratch, task| {
+        pool::each_with(all.len() * n_head * blocks, scratch, |scratch, task| {
             let (i, head, block) = (task / (n_head * blocks), task / blocks % n_head, task % blocks);
             let (first, shape) = (block * QUERIES, all[i].shape);
-            let job = Job {
-                q: q.at(i, first, head),
-                keys_values: &keys_values[(i * n_head + head) * room..][..shape.packed()],
-                first,
-                rows: QUERIES.min(t_q - first),
-                shape,
+            // SAFETY: so much was written there.
+            let keys_values = unsafe {
+                std::slice::from_raw_parts(to_packed.at((i * n_head + head) * most), shape.packed())
             };
+            let (q, rows) = (q.at(i, first, head), QUERIES.min(t_q - first));
+            let job = Job { q, keys_values, first, rows, shape };
             // SAFETY: tasks write disjoint places: their rows differ, or their columns do.
             unsafe { many_queries(job, scratch, shared.at((i * t_q + first) * n + head * d), n) }
         });
-        Ok((CpuStorage::F32(out), (b, t_q, n).into()))
-    }
-}
-
-/// What all heads have in common.
-#[derive(Clone, Copy)]
-pub(super) struct Sizes {
-    pub t_k: usize,
-    pub d: usize,
-    /// Keys that query 0 may see.
-    visible: usize,
-    causal: bool,
-}
-
-impl Sizes {
-    pub fn visible(self, query: usize) -> usize {
-        if self.causal { self.visible + query } else { self.t_k }
-    }
-
-    /// Values of one head's keys when they are laid out for tiles.
-    pub fn keys(self) -> usize {
-        self.t_k.next_multiple_of(WIDTH) * self.d
-    }
-
-    /// Keys and values.
-    fn packed(self) -> usize {
-        self.keys() + self.d.next_multiple_of(WIDTH) * self.t_k
-    }
-}
-
-/// What products of queries and keys of `d` numbers are multiplied by: a weight of softmax is then a power of two.
-fn scale(d: usize) -> f32 {
-    std::f32::consts::LOG2_E / (d as f32).sqrt()
-}
-
-/// Scaled keys as (⌈t_k / 16⌉, d, 16), then values as (⌈d / 16⌉, t_k, 16). `out` holds zeros.
-fn pack<E: Element>(out: &mut [f32], k: Rows<'_, E>, v: Rows<'_, E>, s: Sizes) {
-    let scale = scale(s.d);
-    let (keys, values) = out.split_at_mut(s.keys());
-    for (j, panel) in keys.chunks_exact_mut(WIDTH * s.d).enumerate() {
-        for column in 0..WIDTH.min(s.t_k - j * WIDTH) {
-            let key = &k.values[(j * WIDTH + column) * k.stride..][..s.d];
-            panel[column..]
-                .iter_mut()
-                .step_by(WIDTH)
-                .zip(key)
-                .for_each(|(to, from)| *to = from.number() * scale);
-        }
-    }
-    for (j, panel) in values.chunks_exact_mut(WIDTH * s.t_k).enumerate() {
-        let columns = WIDTH.min(s.d - j * WIDTH);
-        for (row, to) in panel.chunks_exact_mut(WIDTH).enumerate() {
-            let from = &v.values[row * v.stride + j * WIDTH..][..columns];
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = from.number());
-        }
+        // SAFETY: every query of every head was written.
+        unsafe { out.set_len(all.len() * t_q * n) };
+        out
     }
 }
 

@@ -4,6 +4,7 @@
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, bail};
 
 use super::contiguous;
+use super::laid::laid_out;
 use super::pack::{Part, Products};
 use super::panels::Panels;
 use super::room::room;
@@ -44,7 +45,7 @@ impl Convolution {
     /// # Errors
     /// If the shapes do not fit.
     pub fn forward_gelu(&self, x: &Tensor) -> Result<Tensor> {
-        x.contiguous()?.apply_op1_no_bwd(self)
+        laid_out(x)?.apply_op1_no_bwd(self)
     }
 
     /// The rows that result `at` hears, with zeros beyond the ends. x: (t, n_in) -> (3 · n_in)

@@ -2,6 +2,7 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, LOG2_E};
 
+use super::pool;
 use super::simd::{Number, Simd, WIDTH};
 
 /// Rounds to the nearest integer when added and subtracted: 1.5 * 2^23.
@@ -130,19 +131,38 @@ pub(super) fn max_abs(row: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-fn log_sum_exp_in<S: Simd>(row: &[f32]) -> f32 {
+fn sum_exp_in<S: Simd>(row: &[f32]) -> (f32, f64) {
     let max = max_in(row);
     if max == f32::NEG_INFINITY {
-        return max;
+        return (max, 0.0);
     }
     let sums = fold_lanes(row, 0.0, |sum, x| sum + exp2((x - max) * LOG2_E, S::FUSED));
-    let sum: f64 = sums.iter().map(|&x| f64::from(x)).sum();
-    (f64::from(max) + sum.ln()) as f32
+    (max, sums.iter().map(|&x| f64::from(x)).sum())
 }
 
 vectorised! {
-    /// ln of the sum of the exponentials; -inf for none.
-    pub fn log_sum_exp(row: &[f32]) -> f32 = log_sum_exp_in::<S>
+    /// The largest value, and the sum of the exponentials of what all are below it.
+    fn sum_exp(row: &[f32]) -> (f32, f64) = sum_exp_in::<S>
+}
+
+/// Numbers of a vocabulary that one thread takes at once.
+const PIECE: usize = 1 << 13;
+
+/// ln of the sum of the exponentials; -inf for none.
+pub fn log_sum_exp(row: &[f32]) -> f32 {
+    let pieces = row.len().div_ceil(PIECE);
+    let mut sums = vec![(f32::NEG_INFINITY, 0.0); pieces];
+    pool::each_chunk(&mut sums, 1, |sums, piece| {
+        let of_piece = &row[piece * PIECE..((piece + 1) * PIECE).min(row.len())];
+        sums.iter_mut().for_each(|sum| *sum = sum_exp(of_piece));
+    });
+    let max = sums.iter().fold(f32::NEG_INFINITY, |max, sum| larger(max, sum.0));
+    if max == f32::NEG_INFINITY {
+        return max;
+    }
+    // A piece without a number adds nothing: it is that far below.
+    let sum: f64 = sums.iter().map(|&(largest, sum)| sum * f64::from(largest - max).exp()).sum();
+    (f64::from(max) + sum.ln()) as f32
 }
 
 /// One step of a softmax over pieces of a row of logarithms to base 2: `row` becomes its powers of two relative to the largest

@@ -32,7 +32,7 @@ const STEPS: usize = 448;
 /// From so many rows on laying a matrix out in another way for one product takes less time than it saves.
 const MANY: usize = 48;
 /// Multiplications below which a piece of work is not worth handing to another thread.
-const LEAST: usize = 1 << 16;
+const LEAST: usize = 1 << 15;
 
 /// What a matrix is multiplied by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,24 +230,18 @@ impl Panels {
             // SAFETY: by this function's contract.
             Matrix::Integers(blocks) => return unsafe { self.integers(blocks, x, m, then, out, out_stride) },
         };
-        let Split { row_blocks, column_blocks, columns } = self.split(m);
-        let panels = self.n.div_ceil(WIDTH);
+        let split = self.split(m);
         let one = |scratch: &mut [f32], task: usize| {
-            let (block, part) = (task / column_blocks, task % column_blocks);
-            let first = block * BLOCK;
-            let part = part * columns..((part + 1) * columns).min(panels);
-            let job = Job {
-                x: Rows { values: &x.values[first * x.stride..], stride: x.stride },
-                m: BLOCK.min(m - first),
-                part,
-                then,
-            };
+            let (rows, part) = split.piece(task);
+            let (first, m) = (rows.start, rows.len());
+            let x = Rows { values: &x.values[first * x.stride..], stride: x.stride };
+            let job = Job { x, m, part, then };
             // SAFETY: pieces write disjoint places, by this function's contract there.
             unsafe { piece(self, store, job, scratch, out.at(first * out_stride), out_stride) }
         };
         // One row is multiplied as it is read, more by a panel that was put into full numbers first.
         let scratch = if m == 1 || matches!(store, Store::F32(_)) { 0 } else { STEPS * WIDTH };
-        pool::each_with(row_blocks * column_blocks, scratch, one);
+        pool::each_with(split.pieces(), scratch, one);
     }
 
     /// [`Panels::product`] by its integers as they are multiplied.
@@ -275,12 +269,10 @@ impl Panels {
 
     /// Some of `m` rows with some panels each, until all were together.
     fn each_piece(&self, m: usize, work: impl Fn(Range<usize>, Range<usize>) + Sync + Send) {
-        let Split { row_blocks, column_blocks, columns } = self.split(m);
-        let panels = self.n.div_ceil(WIDTH);
-        pool::each(row_blocks * column_blocks, |task| {
-            let (block, part) = (task / column_blocks, task % column_blocks);
-            let rows = block * BLOCK..((block + 1) * BLOCK).min(m);
-            work(rows, part * columns..((part + 1) * columns).min(panels));
+        let split = self.split(m);
+        pool::each(split.pieces(), |task| {
+            let (rows, part) = split.piece(task);
+            work(rows, part);
         });
     }
 
@@ -288,19 +280,34 @@ impl Panels {
         let threads = pool::threads();
         let row_blocks = m.div_ceil(BLOCK);
         // Few rows leave the panels to be split; no more pieces than keep their threads busy for a while.
-        let wanted = if threads == 1 { 1 } else { (m * self.n * self.k / LEAST).clamp(1, 2 * threads) };
+        let wanted = if threads == 1 { 1 } else { (m * self.n * self.k / LEAST).clamp(1, 4 * threads) };
         let panels = self.n.div_ceil(WIDTH);
         let column_blocks = wanted.div_ceil(row_blocks.max(1)).min(panels);
-        Split { row_blocks, column_blocks, columns: panels.div_ceil(column_blocks) }
+        Split { m, panels, row_blocks, column_blocks }
     }
 }
 
 /// How a product is shared out.
 struct Split {
+    m: usize,
+    panels: usize,
     row_blocks: usize,
     column_blocks: usize,
-    /// Panels of each.
-    columns: usize,
+}
+
+impl Split {
+    fn pieces(&self) -> usize {
+        self.row_blocks * self.column_blocks
+    }
+
+    /// The rows and the panels of one. Pieces are alike, but for a tile, so that threads are done at the same time.
+    fn piece(&self, number: usize) -> (Range<usize>, Range<usize>) {
+        let (block, part) = (number / self.column_blocks, number % self.column_blocks);
+        let tiles = self.m.div_ceil(MOST_ROWS);
+        let row = |block: usize| (block * tiles / self.row_blocks * MOST_ROWS).min(self.m);
+        let panel = |part: usize| part * self.panels / self.column_blocks;
+        (row(block)..row(block + 1), panel(part)..panel(part + 1))
+    }
 }
 
 /// Some rows of `x` by some panels.

@@ -29,12 +29,21 @@ pub fn threads() -> usize {
     INSTALLED.get().map_or_else(rayon::current_num_threads, |pool| pool.threads())
 }
 
+/// Tasks one by one: as rayon would share them out by itself, a quarter of all waited for one thread at the end. (In a browser it has no
+/// threads, and the module is small.)
+fn by_rayon(tasks: usize, work: impl Fn(usize) + Sync + Send) {
+    match cfg!(target_arch = "wasm32") {
+        true => (0..tasks).for_each(work),
+        false => (0..tasks).into_par_iter().with_max_len(1).for_each(work),
+    }
+}
+
 /// Calls `work` once for every task below `tasks`, several at a time.
 pub(crate) fn each(tasks: usize, work: impl Fn(usize) + Sync + Send) {
     match INSTALLED.get() {
         _ if tasks < 2 => (0..tasks).for_each(work),
         Some(pool) => pool.run(tasks, &|_, task| work(task)),
-        None => (0..tasks).into_par_iter().for_each(work),
+        None => by_rayon(tasks, work),
     }
 }
 
@@ -50,7 +59,7 @@ pub(crate) fn each_with(tasks: usize, len: usize, work: impl Fn(&mut [f32], usiz
                 work(unsafe { std::slice::from_raw_parts_mut(shared.at(thread * len), len) }, task);
             });
         }
-        None => (0..tasks).into_par_iter().for_each(|task| with_room(len, |room| work(room, task))),
+        None => by_rayon(tasks, |task| with_room(len, |room| work(room, task))),
     }
 }
 

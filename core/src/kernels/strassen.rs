@@ -82,14 +82,17 @@ impl<'a> Columns<'a> {
         let pairs = self.n / COLUMNS;
         let bytes = self.sums.len() * size_of::<[f32; WIDTH]>();
         let parts = bytes.div_ceil(NEAR).min(pairs);
-        let (each, blocks) = (pairs.div_ceil(parts), m.div_ceil(BLOCK));
+        let (each, blocks, tiles) = (pairs.div_ceil(parts), m.div_ceil(BLOCK), m / TOGETHER);
         let of_tile = PRODUCTS * TILE * (self.half + GAP);
         let scratch = BLOCK / TOGETHER * (of_tile + TOGETHER * COLUMNS);
         pool::each_with(parts * blocks, scratch, |scratch, task| {
-            let (part, first) = (task / blocks, task % blocks * BLOCK);
+            let (part, block) = (task / blocks, task % blocks);
             let pairs = part * each..((part + 1) * each).min(pairs);
+            // Blocks are alike, but for a tile, so that threads are done at the same time.
+            let tile = |block: usize| block * tiles / blocks;
+            let first = tile(block) * TOGETHER;
             let x = Rows { values: &x.values[first * x.stride..], stride: x.stride };
-            let job = Job { x, tiles: BLOCK.min(m - first) / TOGETHER, pairs, then };
+            let job = Job { x, tiles: tile(block + 1) - tile(block), pairs, then };
             // SAFETY: pieces write disjoint places, by this function's contract there; there is AVX2, as above.
             unsafe { piece(self, job, scratch, out.at(first * stride), stride) };
         });

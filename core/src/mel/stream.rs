@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FLOOR, LogMel, Stretch, scale, stored};
+use super::{FLOOR, LogMel, Stretch, bins_first, scale, stored};
 use crate::audio::{HOP_LENGTH, N_FFT, N_FRAMES};
 use crate::error::{Error, Result};
 use crate::recording::{Blocks, Open};
 
-/// Frames whose maximum is found at once: 41 s.
-const MEASURED: usize = 4096;
+/// Frames whose maximum is found at once: 20 s.
+const MEASURED: usize = 2048;
 
 /// What has to be known of a whole recording before its first window can be heard.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -56,20 +56,48 @@ impl Extent {
     /// If the recording can't be read.
     pub fn measure(
         log_mel: &Arc<LogMel>,
-        blocks: Box<dyn Blocks>,
+        mut blocks: Box<dyn Blocks>,
         told: &mut dyn FnMut(usize) -> ControlFlow<()>,
     ) -> Result<Option<Self>> {
-        let mut stream = MelStream::running(Arc::clone(log_mel), blocks);
+        let (mut samples, mut first, mut measured, mut maximum) = (Vec::new(), 0, 0, FLOOR.log10());
+        let (mut next, mut is_over) = some(&mut *blocks)?;
         loop {
-            stream.measure(stream.measured, stream.measured + MEASURED)?;
-            if told(stream.first + stream.samples.len()).is_break() {
+            samples.append(&mut next);
+            let n_samples = first + samples.len();
+            let end = match is_over {
+                true => stored(n_samples / HOP_LENGTH),
+                false => Stretch::heard_by(n_samples).max(measured),
+            };
+            // What comes next is decoded meanwhile.
+            let (heard, read) = rayon::join(
+                || log_mel.maximum(Stretch { samples: &samples, first }, measured..end),
+                || if is_over { Ok((Vec::new(), true)) } else { some(&mut *blocks) },
+            );
+            maximum = heard?.max(maximum);
+            if told(n_samples).is_break() {
                 return Ok(None);
             }
-            if let Some(n_samples) = stream.n_samples.filter(|n| stream.measured >= stored(n / HOP_LENGTH)) {
-                return Ok(Some(Self { n_samples, maximum: stream.maximum.into() }));
+            if is_over {
+                return Ok(Some(Self { n_samples, maximum: maximum.into() }));
             }
+            (measured, (next, is_over)) = (end, read?);
+            let gone = Stretch::of(measured..measured).start.min(n_samples) - first;
+            samples.drain(..gone);
+            first += gone;
         }
     }
+}
+
+/// The samples of some blocks, and whether they are the last.
+fn some(blocks: &mut dyn Blocks) -> Result<(Vec<f32>, bool)> {
+    let mut samples = Vec::with_capacity(MEASURED * HOP_LENGTH);
+    while samples.len() < MEASURED * HOP_LENGTH {
+        match blocks.next_block()? {
+            Some(block) => samples.extend_from_slice(block),
+            None => return Ok((samples, true)),
+        }
+    }
+    Ok((samples, false))
 }
 
 impl MelStream {
@@ -137,15 +165,8 @@ impl MelStream {
         let heard = self.n_samples.map_or(end, |n| end.min(stored(n / HOP_LENGTH))).saturating_sub(start);
         let mut frames = vec![0.0; heard * n_mels];
         self.log_mel.frames(self.stretch(), start, &mut frames)?;
-        let mut out = vec![0.0; n_mels * N_FRAMES];
-        for t in 0..end - start {
-            let frame = (t < heard).then(|| &frames[t * n_mels..][..n_mels]);
-            for m in 0..n_mels {
-                let x = frame.map_or(FLOOR.log10(), |frame| frame[m]);
-                out[m * N_FRAMES + t] = scale(x, self.maximum);
-            }
-        }
-        Ok(out)
+        let of = |x| scale(x, self.maximum);
+        Ok(bins_first(&frames, n_mels, end - start, FLOOR.log10(), of))
     }
 
     /// The first frame that can be heard without reading from the start.
@@ -180,8 +201,7 @@ impl MelStream {
         self.hear(keep.min(self.measured), end)?;
         let end = self.n_samples.map_or(end, |n| end.min(stored(n / HOP_LENGTH)));
         let n = end.saturating_sub(self.measured);
-        let mut frames = vec![0.0; n * self.log_mel.n_mels()];
-        let max = self.log_mel.frames(self.stretch(), self.measured, &mut frames)?;
+        let max = self.log_mel.maximum(self.stretch(), self.measured..self.measured + n)?;
         self.maximum = self.maximum.max(max);
         self.measured += n;
         Ok(())

@@ -36,10 +36,11 @@ impl Queries<'_> {
         pool::each_with(n, packed, |panels, task| {
             let ((k, v), shape) = (all[task / n_head].head(task % n_head), all[task / n_head].shape);
             let panels = &mut panels[..shape.packed()];
-            panels.fill(0.0);
-            pack(panels, k, v, shape);
-            // SAFETY: a head's tiles are its own, and any bits are integers.
-            let tiles = unsafe { std::slice::from_raw_parts_mut(to_laid.at(task * len), len) };
+            // SAFETY: there is room for all; a head's tiles are its own, and any bits are integers.
+            let tiles = unsafe {
+                pack(panels.as_mut_ptr().cast(), k, v, shape);
+                std::slice::from_raw_parts_mut(to_laid.at(task * len), len)
+            };
             amx::Head::lay_out(panels, shape, tiles);
         });
         let blocks = t_q.div_ceil(amx::QUERIES);
