@@ -192,11 +192,10 @@ fn token_probabilities(
     let mut probabilities = Vec::with_capacity(text_tokens.len());
     for (i, tokens) in text_tokens.chunks(LOGIT_ROWS).enumerate() {
         let hidden = hidden.narrow(1, n_sot + i * LOGIT_ROWS, tokens.len())?.squeeze(0)?.contiguous()?;
-        let logits: Vec<f32> = model.project(&hidden)?.flatten_all()?.to_vec1()?;
-        let mut found = vec![0f64; tokens.len()];
-        pool::each_chunk(&mut found, 1, |found, i| {
-            let row = &logits[i * n_vocab..][..eot];
-            found[0] = f64::from((row[tokens[i] as usize] - kernels::log_sum_exp(row)).exp());
+        let logits = model.logits(&hidden)?;
+        let found = logits.chunks_exact(n_vocab).zip(tokens).map(|(row, &token)| {
+            let row = &row[..eot];
+            f64::from((row[token as usize] - kernels::log_sum_exp(row)).exp())
         });
         probabilities.extend(found);
     }

@@ -119,6 +119,8 @@ impl Pool for Crew {
 
     /// Only one thread may ask, and no task may.
     fn run(&self, tasks: usize, work: Work<'_>) {
+        // Better than to wait for each other for ever.
+        assert!(self.state.load(Relaxed) & OPEN == 0, "a task asks for threads");
         self.tasks.store(tasks, Relaxed);
         self.next.store(0, Relaxed);
         self.work.store((&raw const work).cast_mut().cast(), Relaxed);

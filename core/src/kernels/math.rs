@@ -148,7 +148,7 @@ vectorised! {
 /// Numbers of a vocabulary that one thread takes at once.
 const PIECE: usize = 1 << 13;
 
-/// ln of the sum of the exponentials; -inf for none.
+/// ln of the sum of the exponentials; -inf for none. By all threads: no task may ask for it.
 pub fn log_sum_exp(row: &[f32]) -> f32 {
     let pieces = row.len().div_ceil(PIECE);
     let mut sums = vec![(f32::NEG_INFINITY, 0.0); pieces];

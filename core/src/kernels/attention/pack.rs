@@ -41,15 +41,16 @@ pub(super) fn scale(d: usize) -> f32 {
 /// `out` must be valid for so many.
 pub(super) unsafe fn pack<E: Element>(out: *mut [f32; WIDTH], k: Rows<'_, E>, v: Rows<'_, E>, s: Sizes) {
     let scale = scale(s.d);
-    let none = vec![E::from_f64(0.0); s.d];
     for j in 0..s.t_k.div_ceil(WIDTH) {
-        let rows: [&[E]; WIDTH] = std::array::from_fn(|i| match j * WIDTH + i {
-            key if key < s.t_k => &k.values[key * k.stride..][..s.d],
-            _ => &none[..],
-        });
+        let n = WIDTH.min(s.t_k - j * WIDTH);
+        // Instead of those that are missing the last one, and then nothing of it.
+        let rows: [&[E]; WIDTH] =
+            std::array::from_fn(|i| &k.values[(j * WIDTH + i.min(n - 1)) * k.stride..][..s.d]);
         for step in 0..s.d {
+            let mut keys = rows.map(|row| row[step].number() * scale);
+            keys[n..].fill(0.0);
             // SAFETY: by this function's contract.
-            unsafe { *out.add(j * s.d + step) = rows.map(|row| row[step].number() * scale) };
+            unsafe { *out.add(j * s.d + step) = keys };
         }
     }
     for j in 0..s.d.div_ceil(WIDTH) {
