@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::quantized::{QMatMul, QStorage, QTensor};
 use candle_core::{DType, Module, Result, Tensor};
 
-use crate::kernels::{Panels, on_device};
+use crate::kernels::{Panels, cast, on_device};
 
 /// A linear layer.
 #[derive(Debug, Clone)]
@@ -94,16 +94,16 @@ impl Linear {
         })
     }
 
-    /// The numbers of [`Linear::forward`] in no tensor, of which they would have to be copied; none on another device than a CPU.
+    /// The numbers of [`Linear::forward`] in f32; on a CPU without a tensor, out of which they would have to be copied.
     ///
     /// # Errors
     /// If the shapes do not fit.
-    pub fn of_rows(&self, x: &Tensor) -> Result<Option<Vec<f32>>> {
+    pub fn of_rows(&self, x: &Tensor) -> Result<Vec<f32>> {
         match &self.weight {
             Weight::Panels(panels) if x.dims().last() == Some(&panels.dims().1) => {
-                Ok(Some(panels.of_rows(&x.flatten_all()?.to_vec1()?)))
+                Ok(panels.of_rows(&x.flatten_all()?.to_vec1()?))
             }
-            _ => Ok(None),
+            _ => cast(&self.forward(x)?, DType::F32)?.flatten_all()?.to_vec1(),
         }
     }
 

@@ -142,31 +142,33 @@ impl LogMel {
     /// log10 of the mel powers of the frames from `start` on, and their maximum. out: (n_frames, n_mels)
     fn frames(&self, heard: Stretch<'_>, start: usize, out: &mut [f32]) -> Result<f32> {
         let n_mels = self.n_mels();
-        let blocks = out.par_chunks_mut(BLOCK * n_mels).enumerate();
-        let largest = blocks.map_init(
-            || Scratch::new(&*self.fft),
-            |scratch, (block, frames)| -> Result<f32> {
-                let mut largest = FLOOR;
-                for (t, frame) in frames.chunks_exact_mut(n_mels).enumerate() {
-                    largest = largest.max(self.frame(heard, start + block * BLOCK + t, scratch, frame)?);
-                    frame.iter_mut().for_each(|x| *x = x.log10());
-                }
-                Ok(largest)
-            },
-        );
-        Ok(largest.try_reduce(|| FLOOR, |a, b| Ok(a.max(b)))?.log10())
+        self.largest(out.par_chunks_mut(BLOCK * n_mels).enumerate(), |scratch, (block, frames)| {
+            let first = start + block * BLOCK;
+            frames.chunks_exact_mut(n_mels).enumerate().try_fold(FLOOR, |largest, (t, frame)| {
+                let power = self.frame(heard, first + t, scratch, frame)?;
+                frame.iter_mut().for_each(|x| *x = x.log10());
+                Ok(largest.max(power))
+            })
+        })
     }
 
     /// The maximum alone: of all powers one logarithm.
     fn maximum(&self, heard: Stretch<'_>, frames: Range<usize>) -> Result<f32> {
-        let largest = (0..frames.len().div_ceil(BLOCK)).into_par_iter().map_init(
-            || (Scratch::new(&*self.fft), vec![0.0; self.n_mels()]),
-            |(scratch, frame), block| -> Result<f32> {
-                let first = frames.start + block * BLOCK;
-                (first..frames.end.min(first + BLOCK))
-                    .try_fold(FLOOR, |largest, t| Ok(largest.max(self.frame(heard, t, scratch, frame)?)))
-            },
-        );
+        let blocks = (0..frames.len().div_ceil(BLOCK)).into_par_iter();
+        self.largest(blocks, |scratch, block| {
+            let (first, mut frame) = (frames.start + block * BLOCK, vec![0.0; self.n_mels()]);
+            (first..frames.end.min(first + BLOCK))
+                .try_fold(FLOOR, |largest, t| Ok(largest.max(self.frame(heard, t, scratch, &mut frame)?)))
+        })
+    }
+
+    /// log10 of the largest power of blocks of frames.
+    fn largest<T: Send>(
+        &self,
+        blocks: impl ParallelIterator<Item = T>,
+        of: impl Fn(&mut Scratch, T) -> Result<f32> + Sync + Send,
+    ) -> Result<f32> {
+        let largest = blocks.map_init(|| Scratch::new(&*self.fft), of);
         Ok(largest.try_reduce(|| FLOOR, |a, b| Ok(a.max(b)))?.log10())
     }
 

@@ -303,10 +303,7 @@ impl Model for Whisper {
     }
 
     fn logits(&self, hidden: &Tensor) -> Result<Vec<f32>> {
-        match self.decoder.token_embedding.of_rows(hidden)? {
-            Some(logits) => Ok(logits),
-            None => Ok(self.project(hidden)?.flatten_all()?.to_vec1()?),
-        }
+        Ok(self.decoder.token_embedding.of_rows(hidden)?)
     }
 
     fn cross_attention(

@@ -86,12 +86,15 @@ pub fn load_parts(
     let dtype = numbers.dtype.unwrap_or(DType::F32);
     let weights = Weights::from_checkpoint(checkpoint.clone(), dtype, device).with_matrices(numbers.matrices);
     let n_vocab = dims.n_vocab;
-    // The network by this thread, to which a GPU's context belongs.
-    let (network, tokenizer) = rayon::join(
-        || device::network(dims, alignment_heads, &weights),
-        || tokenizer(files, &checkpoint, n_vocab),
-    );
-    Ok((network?, tokenizer?))
+    let words = || tokenizer(files, &checkpoint, n_vocab);
+    let network = || device::network(dims, alignment_heads, &weights);
+    if !device.is_cpu() {
+        // By this thread, to which a GPU's context belongs.
+        let words = words()?;
+        return Ok((network()?, words));
+    }
+    let (network, words) = rayon::join(network, words);
+    Ok((network?, words?))
 }
 
 /// Reads what describes a model, its weights mapped into memory.

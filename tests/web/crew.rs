@@ -76,3 +76,12 @@ fn without_helpers_the_one_who_asks_does_it_all() {
     });
     assert_eq!(sum.load(Ordering::Relaxed), 10);
 }
+
+#[test]
+fn a_task_that_asks_for_threads_is_told_so() {
+    let crew = Crew::new(|_| {}, |_, _| {});
+    // Without helpers: one would go on with a task whose asker is gone.
+    let asked = std::panic::catch_unwind(|| crew.run(2, &|_, _| crew.run(2, &|_, _| {})));
+    let said = asked.unwrap_err().downcast_ref::<&str>().map(ToString::to_string);
+    assert_eq!(said.as_deref(), Some("a task asks for threads"));
+}

@@ -34,14 +34,14 @@ pub fn detect_language(
     let tokens = Tensor::full(tokenizer.special().sot, (n_audio, 1), &Device::Cpu)?;
     let mut cache = model.new_cache(n_audio, 1)?;
     let hidden = model.decode(&tokens, xa, &mut cache)?.squeeze(1)?;
-    let logits: Vec<Vec<f32>> = model.project(&hidden)?.to_vec2()?;
-    let probabilities = |row: Vec<f32>| {
+    let logits = model.logits(&hidden)?;
+    let probabilities = |row: &[f32]| {
         let scores: Vec<f32> = tokenizer.languages().iter().map(|&(token, _)| row[token as usize]).collect();
         let all = kernels::log_sum_exp(&scores);
         let each = tokenizer.languages().iter().zip(scores);
         each.map(|(&(_, code), s)| LanguageProbability { code, probability: (s - all).exp() }).collect()
     };
-    Ok(logits.into_iter().map(probabilities).collect())
+    Ok(logits.chunks_exact(model.dims().n_vocab).map(probabilities).collect())
 }
 
 /// The first of the most probable.

@@ -22,7 +22,6 @@ mod steps;
 
 use few::Element;
 pub use integers::{IntegerHeads, attention_to_integers};
-use on_tiles::Queries;
 pub use on_tiles::{attention_on_tiles, rounded_attention};
 pub(super) use pack::Sizes;
 use pack::{pack, scale};
@@ -139,62 +138,74 @@ impl Attention<'_> {
             let visible = if self.causal { t_k - t_q + 1 } else { t_k };
             all.push(KeysValues { k, v, batch, shape: Sizes { t_k, d, visible, causal: self.causal } });
         }
-        let out = if t_q <= FEW { self.of_few(&all, q, t_q, d) } else { self.of_many(&all, q, t_q, d) };
+        let mut out = room(b * t_q * n);
+        let queries = Queries { q, t_q, n_head, d, out: SharedOut::new(out.as_mut_ptr()) };
+        // SAFETY: all of them write what every query of every head sees, and nobody else writes there.
+        unsafe {
+            match t_q {
+                ..=FEW => queries.one_by_one(&all),
+                _ if amx::IS_BUILT && self.on_tiles && amx::Head::fits(d) => queries.on_tiles(&all),
+                _ => queries.in_blocks(&all),
+            }
+            out.set_len(b * t_q * n);
+        }
         Ok((CpuStorage::F32(out), (b, t_q, n).into()))
     }
+}
 
-    /// What some queries see. -> (n_batch, t_q, n_state)
-    fn of_few<E: Element>(
-        &self,
-        all: &[KeysValues<'_, E>],
-        q: Heads<'_, f32>,
-        t_q: usize,
-        d: usize,
-    ) -> Vec<f32> {
-        let (n_head, n) = (self.n_head, self.n_head * d);
-        let mut out = vec![0f32; all.len() * t_q * n];
-        let shared = SharedOut::new(out.as_mut_ptr());
+/// The queries of each head of each batch.
+#[derive(Clone, Copy)]
+struct Queries<'a> {
+    q: Heads<'a, f32>,
+    t_q: usize,
+    n_head: usize,
+    d: usize,
+    /// What they see. (n_batch, t_q, n_state)
+    out: SharedOut,
+}
+
+impl Queries<'_> {
+    /// Where a query's goes, in a row of all heads.
+    ///
+    /// # Safety
+    /// `out` must have it.
+    unsafe fn place(&self, batch: usize, row: usize, head: usize) -> *mut f32 {
+        // SAFETY: by this function's contract.
+        unsafe { self.out.at(((batch * self.t_q + row) * self.n_head + head) * self.d) }
+    }
+
+    /// Of some.
+    ///
+    /// # Safety
+    /// `out` must be valid, and nobody else's meanwhile.
+    unsafe fn one_by_one<E: Element>(self, all: &[KeysValues<'_, E>]) {
+        let Self { q, t_q, n_head, d, .. } = self;
         let one = |scores: &mut [f32], task: usize| {
             let (i, head) = (task / n_head, task % n_head);
             let ((k, v), shape) = (all[i].head(head), all[i].shape);
             for row in 0..t_q {
                 let q = &q.at(i, row, head).values[..d];
                 // SAFETY: tasks write disjoint places: their batches differ, or their columns do.
-                let out =
-                    unsafe { std::slice::from_raw_parts_mut(shared.at((i * t_q + row) * n + head * d), d) };
+                let out = unsafe { std::slice::from_raw_parts_mut(self.place(i, row, head), d) };
                 E::one_query(&mut scores[..shape.visible(row)], q, k, v, out);
             }
         };
         let most = all.iter().map(|keys| keys.shape.t_k).max().unwrap_or(0);
         let n_keys: usize = all.iter().map(|keys| keys.shape.t_k).sum();
-        if n_keys * t_q * n < LEAST {
+        if n_keys * t_q * n_head * d < LEAST {
             let mut scores = vec![0.0; most];
             (0..all.len() * n_head).for_each(|task| one(&mut scores, task));
         } else {
             pool::each_with(all.len() * n_head, most, one);
         }
-        out
     }
 
-    /// The same of many.
-    fn of_many<E: Element>(
-        &self,
-        all: &[KeysValues<'_, E>],
-        q: Heads<'_, f32>,
-        t_q: usize,
-        d: usize,
-    ) -> Vec<f32> {
-        let (n_head, n) = (self.n_head, self.n_head * d);
-        let mut out = room(all.len() * t_q * n);
-        let shared = SharedOut::new(out.as_mut_ptr());
-        if amx::IS_BUILT && self.on_tiles && amx::Head::fits(d) {
-            // SAFETY: all queries of all heads are written, and nobody else writes there.
-            unsafe {
-                Queries { q, t_q, n_head, out: shared }.on_tiles(all);
-                out.set_len(all.len() * t_q * n);
-            }
-            return out;
-        }
+    /// Of many.
+    ///
+    /// # Safety
+    /// As [`Self::one_by_one`].
+    unsafe fn in_blocks<E: Element>(self, all: &[KeysValues<'_, E>]) {
+        let Self { q, t_q, n_head, d, .. } = self;
         let most = all.iter().map(|keys| keys.shape.packed()).max().unwrap_or(0);
         let mut keys_values = room::<f32>(all.len() * n_head * most);
         let to_packed = SharedOut::new(keys_values.as_mut_ptr());
@@ -208,18 +219,15 @@ impl Attention<'_> {
         pool::each_with(all.len() * n_head * blocks, scratch, |scratch, task| {
             let (i, head, block) = (task / (n_head * blocks), task / blocks % n_head, task % blocks);
             let (first, shape) = (block * QUERIES, all[i].shape);
-            // SAFETY: so much was written there.
-            let keys_values = unsafe {
-                std::slice::from_raw_parts(to_packed.at((i * n_head + head) * most), shape.packed())
-            };
             let (q, rows) = (q.at(i, first, head), QUERIES.min(t_q - first));
-            let job = Job { q, keys_values, first, rows, shape };
-            // SAFETY: tasks write disjoint places: their rows differ, or their columns do.
-            unsafe { many_queries(job, scratch, shared.at((i * t_q + first) * n + head * d), n) }
+            // SAFETY: so much was written there. Tasks write disjoint places: their rows differ, or their columns do.
+            unsafe {
+                let packed = to_packed.at((i * n_head + head) * most);
+                let keys_values = std::slice::from_raw_parts(packed, shape.packed());
+                let job = Job { q, keys_values, first, rows, shape };
+                many_queries(job, scratch, self.place(i, first, head), n_head * d);
+            }
         });
-        // SAFETY: every query of every head was written.
-        unsafe { out.set_len(all.len() * t_q * n) };
-        out
     }
 }
 

@@ -13,7 +13,8 @@ pub trait Pool: Sync {
     fn threads(&self) -> usize;
 
     /// Calls `work(thread, task)` once for every task below `tasks`, `thread` being below [`Pool::threads`] and no two
-    /// calls with the same thread at a time. Returns when all are done. `work` neither allocates nor panics.
+    /// calls with the same thread at a time. Returns when all are done. `work` neither allocates nor panics,
+    /// nor does it ask for threads.
     fn run(&self, tasks: usize, work: &(dyn Fn(usize, usize) + Sync));
 }
 

@@ -7,27 +7,16 @@ use super::super::pool;
 use super::super::shared::SharedOut;
 use super::few::Element;
 use super::{
-    Attention, Heads, IntegerHeads, KeysValues, Seen, Sizes, attention, attention_to_integers, pack,
+    Attention, IntegerHeads, KeysValues, Queries, Seen, Sizes, attention, attention_to_integers, pack,
 };
 
-/// Many queries of each head of each batch.
-#[derive(Clone, Copy)]
-pub(super) struct Queries<'a> {
-    pub q: Heads<'a, f32>,
-    pub t_q: usize,
-    pub n_head: usize,
-    /// (n_batch, t_q, n_state)
-    pub out: SharedOut,
-}
-
 impl Queries<'_> {
-    /// Of keys and values of each batch.
+    /// [`Queries::in_blocks`] on the matrix unit.
     ///
     /// # Safety
-    /// `out` must be valid, and nobody else's meanwhile.
-    pub unsafe fn on_tiles<E: Element>(self, all: &[KeysValues<'_, E>]) {
-        let Self { q, t_q, n_head, out } = self;
-        let Some(d) = all.first().map(|keys| keys.shape.d) else { return };
+    /// As there.
+    pub(super) unsafe fn on_tiles<E: Element>(self, all: &[KeysValues<'_, E>]) {
+        let Self { q, t_q, n_head, d, .. } = self;
         let most = |size: &dyn Fn(Sizes) -> usize| all.iter().map(|keys| size(keys.shape)).max().unwrap_or(0);
         let (len, packed) = (most(&amx::Head::len), most(&Sizes::packed));
         let n = all.len() * n_head;
@@ -56,7 +45,7 @@ impl Queries<'_> {
                     q: q.at(i, first, head),
                     first,
                     m: amx::QUERIES.min(t_q - first),
-                    out: out.at((i * t_q + first) * n_head * d + head * d),
+                    out: self.place(i, first, head),
                     stride: n_head * d,
                 };
                 amx::many_queries(asked, room);
