@@ -92,6 +92,8 @@ mod store;
 mod strassen;
 mod tile;
 
+#[cfg(target_arch = "x86_64")]
+pub use attention::rounded_attention_on_tiles;
 pub use attention::{IntegerHeads, attention, attention_on_tiles, attention_to_integers, rounded_attention};
 pub(crate) use attention::{Seen, attention_of};
 pub use convolution::Convolution;

@@ -84,6 +84,34 @@ fn many_rows_are_multiplied_in_bytes_here() {
 }
 
 #[test]
+#[cfg(target_arch = "x86_64")]
+fn bytes_on_tiles_make_the_same_numbers_to_the_bit() {
+    on_every_level(|| {
+        let mut noise = Noise(34);
+        let shapes = [(48, 16, 64), (61, 33, 128), (207, 40, 384), (1500, 17, 1536)];
+        for (m, n, k) in cases(&shapes, &[(48, 3, 64)]).into_iter().filter(|&(m, _, k)| is_used(m, k)) {
+            let (x, w, bias) = (noise.vec(m * k, 2.0), noise.vec(n * k, 1.0), noise.vec(n, 1.0));
+            let part = Part::of(&tensor(w, &[n, k])).unwrap();
+            let panels = Panels::new(k, &[part], &bias, Products::Floats).unwrap().rounded();
+            let y = values(&panels.forward(&tensor(x.clone(), &[m, k])).unwrap());
+            assert_eq!(panels.of_rows_on_tiles(&x).unwrap(), y, "({m}, {n}, {k})");
+        }
+        let shapes = [(1, 30, 30, 2, 64), (2, 49, 33, 1, 128), (1, 33, 1500, 1, 64), (1, 1, 1, 1, 64)];
+        for (b, t_q, t_k, n_head, d) in cases(&shapes, &[(1, 13, 17, 1, 64)]) {
+            if !is_used(48, d) {
+                continue;
+            }
+            let n = n_head * d;
+            let [q, k, v] = [(t_q, 6.0), (t_k, 2.0), (t_k, 1.0)]
+                .map(|(t, most)| tensor(noise.vec(b * t * n, most), &[b, t, n]));
+            let y = values(&kernels::rounded_attention(&q, &k, &v, n_head).unwrap());
+            let on_tiles = kernels::rounded_attention_on_tiles(&q, &k, &v, n_head).unwrap();
+            assert_eq!(values(&on_tiles), y, "({b}, {t_q}, {t_k}, {n_head}, {d})");
+        }
+    });
+}
+
+#[test]
 fn the_largest_bytes_fit_into_their_sums() {
     on_every_level(|| {
         // Each product is the largest there is: bytes of 127 where one of every part is less, and all of -63.

@@ -17,9 +17,9 @@ pub(super) use attention::{Asked, Head, QUERIES, many_queries};
 pub(super) use product::{Factor, product};
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-use Slow as Amx;
+pub(super) use Slow as Amx;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use instructions::Amx;
+pub(super) use instructions::Amx;
 
 /// Whether there is anything of it in this build: a browser's module has no room for what only tests would use.
 pub(super) const IS_BUILT: bool = !cfg!(target_family = "wasm");
@@ -44,7 +44,7 @@ pub(super) fn is_used() -> bool {
 }
 
 /// Eight registers, each a tile or its sums.
-trait Unit {
+pub(super) trait Unit {
     /// # Safety
     /// The processor must have it.
     unsafe fn begin() -> Self;
@@ -55,6 +55,16 @@ trait Unit {
     /// There must be a tile.
     unsafe fn load<const T: usize>(&mut self, from: *const Tile);
 
+    /// The same of sixteen rows of 64 bytes, `stride` apart.
+    ///
+    /// # Safety
+    /// There must be so many.
+    unsafe fn load_rows<const T: usize>(&mut self, from: *const u8, stride: usize);
+
+    /// Adds to the sums in `C`, integers, the products of the bytes without sign in `A` by those with one in `B`, four steps of a column
+    /// beside each other.
+    fn add_bytes<const C: usize, const A: usize, const B: usize>(&mut self);
+
     /// Adds to the sums in `C` the products of the rows in `A` by the columns in `B`.
     fn add<const C: usize, const A: usize, const B: usize>(&mut self);
 
@@ -64,7 +74,7 @@ trait Unit {
 }
 
 /// The same for tests, on any processor.
-struct Slow([Tile; 8]);
+pub(super) struct Slow([Tile; 8]);
 
 impl Unit for Slow {
     unsafe fn begin() -> Self {
@@ -78,6 +88,26 @@ impl Unit for Slow {
     unsafe fn load<const T: usize>(&mut self, from: *const Tile) {
         // SAFETY: by this function's contract.
         self.0[T] = unsafe { *from };
+    }
+
+    unsafe fn load_rows<const T: usize>(&mut self, from: *const u8, stride: usize) {
+        // SAFETY: by this function's contract.
+        let row = |i: usize| unsafe { from.add(i * stride).cast::<[u32; SIDE]>().read_unaligned() };
+        self.0[T] = Tile(std::array::from_fn(row));
+    }
+
+    fn add_bytes<const C: usize, const A: usize, const B: usize>(&mut self) {
+        let [mut sums, a, b] = [C, A, B].map(|t| self.0[t].0);
+        for (sums, a) in sums.iter_mut().zip(&a) {
+            for (a, b) in a.iter().zip(&b) {
+                for (sum, b) in sums.iter_mut().zip(b) {
+                    for (a, b) in a.to_le_bytes().iter().zip(b.to_le_bytes()) {
+                        *sum = sum.wrapping_add_signed(i32::from(*a) * i32::from(b as i8));
+                    }
+                }
+            }
+        }
+        self.0[C] = Tile(sums);
     }
 
     fn add<const C: usize, const A: usize, const B: usize>(&mut self) {

@@ -22,6 +22,8 @@ mod steps;
 
 use few::Element;
 pub use integers::{IntegerHeads, attention_to_integers};
+#[cfg(target_arch = "x86_64")]
+pub use narrow::rounded_attention_on_tiles;
 pub use on_tiles::{attention_on_tiles, rounded_attention};
 pub(super) use pack::Sizes;
 use pack::{pack, scale};
@@ -318,13 +320,8 @@ impl Tile<'_> {
         let q = Rows { values: &q.values[self.row * q.stride..], stride: q.stride };
         let n_keys = self.keys.len();
         let panels = &keys[self.keys.start * s.d..self.keys.end.next_multiple_of(WIDTH) * s.d];
-        for (j, panel) in panels.chunks_exact(WIDTH * s.d).enumerate() {
-            // SAFETY: by this function's contract.
-            let sums = unsafe { sums::<M, S>(q, panel.as_chunks().0) };
-            for (i, &sum) in sums.iter().enumerate() {
-                S::store(sum, &mut scores[i * KEYS + j * WIDTH..].as_chunks_mut().0[0]);
-            }
-        }
+        // SAFETY: by this function's contract.
+        unsafe { multiply::<false, M, S>(q, panels.chunks_exact(WIDTH * s.d), scores, KEYS) };
         let width = totals.len() / M;
         for (i, row) in scores.chunks_exact_mut(KEYS).take(M).enumerate() {
             let seen = s.visible(self.job.first + self.row + i).saturating_sub(self.keys.start).min(n_keys);
@@ -335,15 +332,48 @@ impl Tile<'_> {
             }
         }
         let scores = Rows { values: scores, stride: KEYS };
-        for (j, panel) in values.chunks_exact(WIDTH * s.t_k).enumerate() {
-            let panel = &panel[self.keys.start * WIDTH..self.keys.end * WIDTH];
-            // SAFETY: there are scores of `M` rows.
-            let sums = unsafe { sums::<M, S>(scores, panel.as_chunks().0) };
-            for (i, &sum) in sums.iter().enumerate() {
-                let total = &mut totals[i * width + j * WIDTH..].as_chunks_mut().0[0];
-                S::store(S::add(S::load(total), sum), total);
-            }
+        let panels = values
+            .chunks_exact(WIDTH * s.t_k)
+            .map(|panel| &panel[self.keys.start * WIDTH..self.keys.end * WIDTH]);
+        // SAFETY: there are scores of `M` rows.
+        unsafe { multiply::<true, M, S>(scores, panels, totals, width) };
+    }
+}
+
+/// `M` rows of `x` by panels, in rows of `out` that lie `stride` apart, or added to them.
+///
+/// # Safety
+/// There must be so many rows as long as the panels.
+#[inline(always)]
+unsafe fn multiply<'a, const ADDS: bool, const M: usize, S: Simd>(
+    x: Rows<'_>,
+    panels: impl Iterator<Item = &'a [f32]>,
+    out: &mut [f32],
+    stride: usize,
+) {
+    let mut panels = panels.map(|panel| panel.as_chunks().0).enumerate();
+    while let Some((j, panel)) = panels.next() {
+        let out = &mut out[j * WIDTH..];
+        if S::BESIDE
+            && M == MOST_ROWS
+            && let Some((_, beside)) = panels.next()
+        {
+            // SAFETY: by this function's contract.
+            let [one, two] = unsafe { S::sums_beside(x.values.as_ptr(), x.stride, [panel, beside]) };
+            put::<ADDS, S>(&one, out, stride);
+            put::<ADDS, S>(&two, &mut out[WIDTH..], stride);
+        } else {
+            // SAFETY: by this function's contract.
+            put::<ADDS, S>(&unsafe { sums::<M, S>(x, panel) }, out, stride);
         }
+    }
+}
+
+#[inline(always)]
+fn put<const ADDS: bool, S: Simd>(sums: &[S::V], out: &mut [f32], stride: usize) {
+    for (&sum, out) in sums.iter().zip(out.chunks_mut(stride)) {
+        let out = &mut out.as_chunks_mut().0[0];
+        S::store(if ADDS { S::add(S::load(out), sum) } else { sum }, out);
     }
 }
 

@@ -20,7 +20,7 @@ pub enum Level {
     Avx512,
     /// AVX-512 VNNI besides, which products of integers use.
     Vnni,
-    /// AMX with bf16 besides, which products of many rows use, on Linux.
+    /// AMX with bf16 and bytes besides, which products of many rows use, on Linux.
     Amx,
 }
 
@@ -82,11 +82,11 @@ impl Level {
     }
 }
 
-/// Whether the processor has AMX with bf16, and Linux lets this process use it.
+/// Whether the processor has AMX with bf16 and bytes, and Linux lets this process use it.
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
 fn may_use_amx() -> bool {
-    /// Of `edx` in leaf 7: tiles, and products of bf16 in them.
-    const FEATURES: u32 = 1 << 24 | 1 << 22;
+    /// Of `edx` in leaf 7: tiles, and products of bf16 and of bytes in them.
+    const FEATURES: u32 = 1 << 24 | 1 << 22 | 1 << 25;
     /// Asks for a part of the processor's state that is large, and so is not everyone's.
     const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
     const XFEATURE_XTILEDATA: libc::c_long = 18;

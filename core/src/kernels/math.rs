@@ -109,7 +109,7 @@ fn across(mut lanes: [f32; LANES], step: impl Fn(f32, f32) -> f32) -> f32 {
 
 /// A comparison that becomes one instruction; a NaN never wins.
 #[inline(always)]
-fn larger(a: f32, b: f32) -> f32 {
+pub(super) fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }
 }
 

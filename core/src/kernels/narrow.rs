@@ -13,6 +13,7 @@ use super::tile::{Place, Rows, Then};
 use super::{math, pool};
 
 mod lay;
+pub(super) mod tiles;
 
 /// What a part of a row reaches from its least number to its largest, and the largest magnitude of a part of a column.
 pub(super) const OF_ROW: f32 = 127.0;
@@ -111,19 +112,20 @@ impl Narrow {
     ///
     /// # Safety
     /// `out` must be valid for these rows of n values, `stride` apart, in the columns of the panels; with [`Then::Add`] it must hold
-    /// numbers. `x` must have at least [`MOST_ROWS`] rows.
+    /// numbers. `x` must have at least [`tiles::ROWS`] rows.
     pub(super) unsafe fn piece(&self, x: &Bytes, job: Job<'_>, out: *mut f32, stride: usize) {
         #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c")]
         unsafe fn vnni(w: &Narrow, x: &Bytes, job: Job<'_>, out: *mut f32, stride: usize) {
             // SAFETY: by this function's contract.
             unsafe { piece_in::<Avx512<true>>(w, x, job, out, stride) }
         }
-        debug_assert!(x.m >= MOST_ROWS && x.k == self.k);
+        debug_assert!(x.m >= tiles::ROWS && x.k == self.k);
         // SAFETY: by this function's contract; the processor has what the function needs.
         unsafe {
-            match level() >= Level::Vnni {
-                true => vnni(self, x, job, out, stride),
-                false => piece_of_any(self, x, job, out, stride),
+            match level() {
+                Level::Amx => tiles::piece(self, x, job, out, stride),
+                Level::Vnni => vnni(self, x, job, out, stride),
+                _ => piece_of_any(self, x, job, out, stride),
             }
         }
     }

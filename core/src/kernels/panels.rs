@@ -19,7 +19,7 @@ use super::simd::{MOST_ROWS, PAIRED, Simd, WIDTH};
 use super::store::{Blocks, LONGEST_BLOCK, Matrix, Store, View};
 #[cfg(target_arch = "x86_64")]
 use super::strassen;
-use super::tile::{End, Place, Rows, Then, row, tiles};
+use super::tile::{End, Factor, Place, Rows, Then, row, tiles};
 
 mod operation;
 
@@ -165,13 +165,25 @@ impl Panels {
         }
     }
 
-    /// [`Panels::forward`] of floats as on AMX, slowly on other processors: for tests. x: (m, k) -> (m, n)
+    /// [`Panels::forward`] of floats, or of bytes where these are what many rows are multiplied by, as on AMX, slowly on other
+    /// processors: for tests. x: (m, k) -> (m, n)
     #[doc(hidden)]
     pub fn of_rows_on_tiles(&self, x: &[f32]) -> Option<Vec<f32>> {
         let (m, mut out) = (x.len() / self.k, vec![0.0; x.len() / self.k * self.n]);
-        let x = Rows { values: &x[..m * self.k], stride: self.k };
+        let (x, to) = (Rows { values: &x[..m * self.k], stride: self.k }, SharedOut::new(out.as_mut_ptr()));
+        #[cfg(target_arch = "x86_64")]
+        if m >= MANY && self.by == MultipliedBy::ManyRounded && narrow::fits(self.k) {
+            let (w, x) = (Narrow::of(&self.matrix, self.n, self.k), Bytes::of(x, m, self.k));
+            self.each_piece(m, |rows, part| {
+                let at = rows.start * self.n;
+                let job = narrow::Job { rows, part, bias: &self.bias, then: Then::Set };
+                // SAFETY: pieces write disjoint places; there is room for m rows of n.
+                unsafe { narrow::tiles::piece(&w, &x, job, to.at(at), self.n) }
+            });
+            return Some(out);
+        }
         // SAFETY: there is room for m rows of n.
-        unsafe { amx::product(self.factor()?, x, m, Then::Set, SharedOut::new(out.as_mut_ptr()), self.n) };
+        unsafe { amx::product(self.factor()?, x, m, Then::Set, to, self.n) };
         Some(out)
     }
 
@@ -240,7 +252,7 @@ impl Panels {
             unsafe { piece(self, store, job, scratch, out.at(first * out_stride), out_stride) }
         };
         // One row is multiplied as it is read, more by a panel that was put into full numbers first.
-        let scratch = if m == 1 || matches!(store, Store::F32(_)) { 0 } else { STEPS * WIDTH };
+        let scratch = if m == 1 || matches!(store, Store::F32(_)) { 0 } else { 2 * STEPS * WIDTH };
         pool::each_with(split.pieces(), scratch, one);
     }
 
@@ -320,7 +332,7 @@ struct Job<'a> {
 
 /// # Safety
 /// `out` must be valid for the job's rows of n values, `out_stride` apart, in the columns of its panels, and `x` must
-/// have these rows of k. There must be scratch for a panel's steps, but for one row or numbers in full.
+/// have these rows of k. There must be scratch for two panels' steps, but for one row or numbers in full.
 #[inline(always)]
 unsafe fn piece_in<S: Simd>(
     w: &Panels,
@@ -332,31 +344,57 @@ unsafe fn piece_in<S: Simd>(
 ) {
     let (k, m) = (w.k, job.m);
     let (room, _) = scratch.as_chunks_mut::<WIDTH>();
+    let (room, beside) = room.split_at_mut(room.len() / 2);
     let steps = if m == 1 { k } else { k.div_ceil(k.div_ceil(STEPS)).next_multiple_of(LONGEST_BLOCK) };
     for from in (0..k).step_by(steps) {
         let to = (from + steps).min(k);
-        for j in job.part.clone() {
-            let columns = WIDTH.min(w.n - j * WIDTH);
+        let x = Rows { values: &job.x.values[from..], stride: job.x.stride };
+        let place = |j: usize| {
             let bias = &w.bias.as_chunks().0[j];
             let end = End { first: from == 0, last: to == k, bias, then: job.then };
-            let x = Rows { values: &job.x.values[from..], stride: job.x.stride };
             // SAFETY: inside of what this function was given.
-            let out = Place { at: unsafe { out.add(j * WIDTH) }, stride: out_stride, columns };
+            let at = unsafe { out.add(j * WIDTH) };
+            (Place { at, stride: out_stride, columns: WIDTH.min(w.n - j * WIDTH) }, end)
+        };
+        let mut panels = job.part.clone();
+        while let Some(j) = panels.next() {
+            let (out, end) = place(j);
+            let view = |j: usize| store.view(j * k + from, j * k + to);
             // SAFETY: as above.
             unsafe {
-                match store.view(j * k + from, j * k + to) {
-                    View::F32(panel) => tiles::<S>(x, m, panel, out, end),
+                match view(j) {
                     View::F16(panel) if m == 1 => row::<S, _>(x, panel, out, end),
                     View::Bf16(panel) if m == 1 => row::<S, _>(x, panel, out, end),
                     View::Scaled(panel) if m == 1 => row::<S, _>(x, panel, out, end),
                     View::Shifted(panel) if m == 1 => row::<S, _>(x, panel, out, end),
-                    other => {
-                        let panel = &mut room[..to - from];
-                        other.unpack::<S>(panel);
-                        tiles::<S>(x, m, panel, out, end);
+                    one => {
+                        let one = Factor { panel: in_full::<S>(one, to - from, room), out, end };
+                        if S::BESIDE
+                            && m >= MOST_ROWS
+                            && let Some(j) = panels.next()
+                        {
+                            let (out, end) = place(j);
+                            let two = Factor { panel: in_full::<S>(view(j), to - from, beside), out, end };
+                            tiles::<2, S>(x, m, [one, two]);
+                        } else {
+                            tiles::<1, S>(x, m, [one]);
+                        }
                     }
                 }
             }
+        }
+    }
+}
+
+/// The numbers of a panel in full, in `room` unless they are so already.
+#[inline(always)]
+fn in_full<'a, S: Simd>(view: View<'a>, steps: usize, room: &'a mut [[f32; WIDTH]]) -> &'a [[f32; WIDTH]] {
+    match view {
+        View::F32(panel) => panel,
+        other => {
+            let room = &mut room[..steps];
+            other.unpack::<S>(room);
+            room
         }
     }
 }

@@ -57,6 +57,23 @@ pub(super) trait Simd: Copy {
         sums
     }
 
+    /// Whether [`MOST_ROWS`] rows are multiplied by two panels at once in less time.
+    const BESIDE: bool = false;
+
+    /// [`Simd::sums`] of [`MOST_ROWS`] rows by two panels of as many steps.
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn sums_beside(
+        x: *const f32,
+        stride: usize,
+        panels: [&[[f32; WIDTH]]; 2],
+    ) -> [[Self::V; MOST_ROWS]; 2] {
+        // SAFETY: by this function's contract.
+        unsafe { [Self::sums(x, stride, panels[0]), Self::sums(x, stride, panels[1])] }
+    }
+
     /// Sixteen sums of integers of 32 bits.
     type Sums: Copy;
     /// Sixteen pairs of integers, or as many more as are multiplied at once.

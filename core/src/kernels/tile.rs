@@ -1,7 +1,7 @@
 //! Up to a dozen rows by one panel, their sums in registers, and what is done with the sums while they are there.
 
 use super::math;
-use super::simd::{Simd, WIDTH};
+use super::simd::{MOST_ROWS, Simd, WIDTH};
 use super::store::Steps;
 
 /// What becomes of a product.
@@ -22,31 +22,58 @@ pub(super) struct Rows<'a, E = f32> {
     pub stride: usize,
 }
 
-/// `m` rows of `x` by a panel.
+/// A panel, and where its products go.
+#[derive(Clone, Copy)]
+pub(super) struct Factor<'a> {
+    pub panel: &'a [[f32; WIDTH]],
+    pub out: Place,
+    pub end: End<'a>,
+}
+
+/// `m` rows of `x` by a panel, or by two of as many steps.
 ///
 /// # Safety
-/// `out` must be valid for `m` rows, and `x` must have them, as long as the panel.
+/// The places must be valid for `m` rows, and `x` must have them, as long as the panels.
 #[inline(always)]
-pub(super) unsafe fn tiles<S: Simd>(x: Rows<'_>, m: usize, panel: &[[f32; WIDTH]], out: Place, end: End<'_>) {
+pub(super) unsafe fn tiles<const P: usize, S: Simd>(x: Rows<'_>, m: usize, factors: [Factor<'_>; P]) {
     for row in (0..m).step_by(S::ROWS) {
         let x = Rows { values: &x.values[row * x.stride..], stride: x.stride };
-        // SAFETY: by this function's contract.
-        unsafe {
-            let out = Place { at: out.at.add(row * out.stride), ..out };
-            match (m - row).min(S::ROWS) {
-                1 => tile::<1, S>(x, panel, out, end),
-                2 => tile::<2, S>(x, panel, out, end),
-                3 => tile::<3, S>(x, panel, out, end),
-                4 => tile::<4, S>(x, panel, out, end),
-                5 => tile::<5, S>(x, panel, out, end),
-                6 => tile::<6, S>(x, panel, out, end),
-                7 => tile::<7, S>(x, panel, out, end),
-                8 => tile::<8, S>(x, panel, out, end),
-                9 => tile::<9, S>(x, panel, out, end),
-                10 => tile::<10, S>(x, panel, out, end),
-                11 => tile::<11, S>(x, panel, out, end),
-                12 => tile::<12, S>(x, panel, out, end),
-                _ => {}
+        let mut factors = factors;
+        for Factor { out, .. } in &mut factors {
+            // SAFETY: by this function's contract.
+            out.at = unsafe { out.at.add(row * out.stride) };
+        }
+        if let [a, b] = factors.as_slice()
+            && S::BESIDE
+            && m - row >= MOST_ROWS
+        {
+            debug_assert!(x.values.len() >= (MOST_ROWS - 1) * x.stride + a.panel.len());
+            // SAFETY: by this function's contract.
+            unsafe {
+                let sums = S::sums_beside(x.values.as_ptr(), x.stride, [a.panel, b.panel]);
+                finish::<MOST_ROWS, S>(&sums[0], a.out, a.end);
+                finish::<MOST_ROWS, S>(&sums[1], b.out, b.end);
+            }
+            continue;
+        }
+        for factor in factors {
+            // SAFETY: by this function's contract.
+            unsafe {
+                match (m - row).min(S::ROWS) {
+                    1 => tile::<1, S>(x, factor),
+                    2 => tile::<2, S>(x, factor),
+                    3 => tile::<3, S>(x, factor),
+                    4 => tile::<4, S>(x, factor),
+                    5 => tile::<5, S>(x, factor),
+                    6 => tile::<6, S>(x, factor),
+                    7 => tile::<7, S>(x, factor),
+                    8 => tile::<8, S>(x, factor),
+                    9 => tile::<9, S>(x, factor),
+                    10 => tile::<10, S>(x, factor),
+                    11 => tile::<11, S>(x, factor),
+                    12 => tile::<12, S>(x, factor),
+                    _ => {}
+                }
             }
         }
     }
@@ -70,9 +97,9 @@ pub(super) struct End<'a> {
 }
 
 /// # Safety
-/// `out` must be valid for `M` rows, and `x` must have them, as long as the panel.
+/// The place must be valid for `M` rows, and `x` must have them, as long as the panel.
 #[inline(always)]
-unsafe fn tile<const M: usize, S: Simd>(x: Rows<'_>, panel: &[[f32; WIDTH]], out: Place, end: End<'_>) {
+unsafe fn tile<const M: usize, S: Simd>(x: Rows<'_>, Factor { panel, out, end }: Factor<'_>) {
     // SAFETY: by this function's contract.
     unsafe { finish::<M, S>(&sums::<M, S>(x, panel), out, end) };
 }

@@ -5,7 +5,7 @@ use std::arch::asm;
 use super::{SIDE, Tile, Unit};
 
 /// The processor's, for the thread that began with it.
-pub(super) struct Amx;
+pub(in super::super) struct Amx;
 
 /// Eight tiles of sixteen rows with 64 bytes.
 #[repr(C, align(64))]
@@ -51,6 +51,24 @@ impl Unit for Amx {
                 options(readonly, nostack)
             );
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load_rows<const T: usize>(&mut self, from: *const u8, stride: usize) {
+        // SAFETY: above, and this function's contract.
+        unsafe {
+            asm!(
+                "tileloadd tmm{}, [{} + {}]",
+                const T, in(reg) from, in(reg) stride,
+                options(readonly, nostack)
+            );
+        }
+    }
+
+    #[inline(always)]
+    fn add_bytes<const C: usize, const A: usize, const B: usize>(&mut self) {
+        // SAFETY: above.
+        unsafe { asm!("tdpbusd tmm{}, tmm{}, tmm{}", const C, const A, const B, options(nomem, nostack)) };
     }
 
     #[inline(always)]

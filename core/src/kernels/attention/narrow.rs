@@ -4,14 +4,17 @@
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
+use super::super::amx::is_used;
 use super::super::level::{Level, level};
-use super::super::narrow::{self, Narrow, OF_ROW, PART};
+use super::super::narrow::{self, Narrow, OF_ROW, PART, tiles};
 use super::super::room::room;
 use super::super::shared::SharedOut;
 use super::super::simd::{Avx512, MOST_ROWS, PAIRED, Simd, WIDTH, largest, round_part, round_weights};
 use super::super::tile::Rows;
 use super::super::{math, pool};
 use super::{Heads, scale};
+
+mod on_tiles;
 
 /// Numbers of a head, at most.
 const MOST: usize = 512;
@@ -34,11 +37,18 @@ pub(super) fn fits(d: usize) -> bool {
 /// # Errors
 /// If the shapes do not fit, or they are not in f32 on a CPU.
 pub(super) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize) -> Result<Tensor> {
-    q.apply_op3_no_bwd(k, v, &Narrower { n_head })
+    q.apply_op3_no_bwd(k, v, &Narrower { n_head, on_tiles: is_used() })
+}
+
+/// [`attention`] as on AMX, on other processors slowly: for tests.
+#[doc(hidden)]
+pub fn rounded_attention_on_tiles(q: &Tensor, k: &Tensor, v: &Tensor, n_head: usize) -> Result<Tensor> {
+    q.apply_op3_no_bwd(k, v, &Narrower { n_head, on_tiles: true })
 }
 
 struct Narrower {
     n_head: usize,
+    on_tiles: bool,
 }
 
 impl CustomOp3 for Narrower {
@@ -66,22 +76,22 @@ impl CustomOp3 for Narrower {
         let d = n / n_head;
         let mut out = room::<f32>(b * t_q * n);
         let shared = SharedOut::new(out.as_mut_ptr());
-        let (blocks, padded) = (t_q.div_ceil(MOST_ROWS), len.next_multiple_of(PART));
-        // Scores, and what they become; weights, four in a number's place; queries likewise.
-        let scratch = MOST_ROWS * (padded + padded / PART + padded / 4 + d / 4);
+        let rows = if self.on_tiles { tiles::ROWS } else { MOST_ROWS };
+        let (blocks, scratch) = (t_q.div_ceil(rows), Desk::numbers(rows, len, d));
         for i in 0..b {
             let head = |head| Head::new(k.at(i, 0, head), v.at(i, 0, head), len, d);
             let heads: Vec<Head> = (0..n_head).map(head).collect();
             pool::each_with(n_head * blocks, scratch, |room, task| {
-                let (head, first) = (task / blocks, task % blocks * MOST_ROWS);
-                let m = MOST_ROWS.min(t_q - first);
+                let (head, first) = (task / blocks, task % blocks * rows);
+                let m = rows.min(t_q - first);
                 let asked = Asked { head: &heads[head], q: q.at(i, first, head), m, len, d };
                 // SAFETY: tasks write disjoint places: their rows differ, or their columns do.
                 unsafe {
                     let out = shared.at((i * t_q + first) * n + head * d);
-                    match level() >= Level::Vnni {
-                        true => vnni(asked, room, out, n),
-                        false => queries(asked, room, out, n),
+                    match level() {
+                        _ if self.on_tiles => on_tiles::queries(asked, room, out, n),
+                        Level::Vnni => vnni(asked, room, out, n),
+                        _ => queries(asked, room, out, n),
                     }
                 }
             });
@@ -152,7 +162,7 @@ vectorised! {
 struct Asked<'a> {
     head: &'a Head,
     q: Rows<'a>,
-    /// How many, [`MOST_ROWS`] at most.
+    /// How many: a tile at most, of which there is one.
     m: usize,
     /// Keys, and numbers of each.
     len: usize,
@@ -184,71 +194,112 @@ unsafe fn queries_in<S: Simd>(asked: Asked<'_>, room: &mut [f32], out: *mut f32,
     }
 }
 
+/// What some queries are worked on in.
+struct Desk<'a> {
+    /// (rows, len)
+    scores: &'a mut [f32],
+    /// What they become, and the scales of its parts, each beside 0. (rows, len), (rows, len / [`PART`])
+    weights: &'a mut [u8],
+    scales: &'a mut [[f32; 2]],
+    /// Queries, and what their parts' bytes stand for. (rows, d), (rows, d / [`PART`])
+    q: &'a mut [u8],
+    ends: &'a mut [[f32; 2]],
+    /// Keys, with zeros after the last.
+    len: usize,
+}
+
+impl<'a> Desk<'a> {
+    /// Numbers that it takes: bytes are four in a number's place.
+    fn numbers(rows: usize, len: usize, d: usize) -> usize {
+        let len = len.next_multiple_of(PART);
+        rows * (len + len / 4 + 2 * len / PART + d / 4 + 2 * d / PART)
+    }
+
+    /// Of so many numbers.
+    fn new(room: &'a mut [f32], rows: usize, len: usize, d: usize) -> Self {
+        let len = len.next_multiple_of(PART);
+        let (scores, room) = room.split_at_mut(rows * len);
+        let (scales, room) = room.split_at_mut(rows * (2 * len / PART));
+        let (ends, room) = room.split_at_mut(rows * (2 * d / PART));
+        // SAFETY: any bits are integers, four where there is one number.
+        let (_, bytes, _) = unsafe { room.align_to_mut::<u8>() };
+        let (q, rest) = bytes.split_at_mut(rows * d);
+        let weights = &mut rest[..rows * len];
+        Self { scores, weights, scales: scales.as_chunks_mut().0, q, ends: ends.as_chunks_mut().0, len }
+    }
+
+    /// Rounds the queries. Those that there are not become zeros.
+    #[inline(always)]
+    fn round(&mut self, Asked { q, m, d, .. }: Asked<'_>) {
+        self.ends.fill([0.0; 2]);
+        let rows = self.q.chunks_exact_mut(d).zip(self.ends.chunks_exact_mut(d / PART));
+        for (i, (to, ends)) in rows.enumerate().take(m) {
+            let q = q.values[i * q.stride..][..d].as_chunks().0.iter();
+            for ((end, to), q) in ends.iter_mut().zip(to.as_chunks_mut().0).zip(q) {
+                // SAFETY: the processor has AVX2, or heads would not fit.
+                *end = unsafe { round_part(q, to) };
+            }
+        }
+    }
+
+    /// Makes weights of the scores. inverses: what their sums are to be multiplied by
+    #[inline(always)]
+    fn weigh(&mut self, Asked { m, len, d, .. }: Asked<'_>, inverses: &mut [f32]) {
+        let (padded, of_q) = (self.len, d / PART);
+        let rows = self.scores.chunks_exact_mut(padded).zip(self.weights.chunks_exact_mut(padded));
+        let rows = rows.zip(self.scales.chunks_exact_mut(padded / PART)).zip(inverses);
+        for (i, (((scores, weights), scales), inverse)) in rows.enumerate() {
+            scales.fill([0.0; 2]);
+            if i < m {
+                scores[len..].fill(f32::NEG_INFINITY);
+                // Of a query that is no number nothing is.
+                let ends = &self.ends[i * of_q..(i + 1) * of_q];
+                let wrong: f32 = ends.iter().flatten().map(|x| 0.0 * x).sum();
+                *inverse = 1.0 / rounded_weights(scores, scales, weights) + wrong;
+            }
+        }
+    }
+}
+
 /// # Safety
 /// As [`queries_in`].
 #[inline(always)]
 unsafe fn of_rows<const M: usize, S: Simd>(asked: Asked<'_>, room: &mut [f32], out: *mut f32, stride: usize) {
-    let Asked { head: Head { k, v }, q, m, len, d } = asked;
-    let padded = len.next_multiple_of(PART);
-    let (parts, parts_of_q) = (padded / PART, d / PART);
-    let (scores, room) = room.split_at_mut(MOST_ROWS * padded);
-    let (scales, room) = room.split_at_mut(MOST_ROWS * parts);
-    // SAFETY: any bits are integers, four where there is one number.
-    let (_, bytes, _) = unsafe { room.align_to_mut::<u8>() };
-    let (for_q, weights) = bytes.split_at_mut(MOST_ROWS * d);
-    // Zeros for queries that there are not.
-    let mut ends = [[0f32; 2]; MOST_ROWS * (MOST / PART)];
-    for (i, (to, ends)) in
-        for_q.chunks_exact_mut(d).zip(ends.chunks_exact_mut(parts_of_q)).enumerate().take(m)
-    {
-        let q = q.values[i * q.stride..][..d].as_chunks().0.iter();
-        for ((end, to), q) in ends.iter_mut().zip(to.as_chunks_mut().0).zip(q) {
-            // SAFETY: the processor has AVX2, or heads would not fit.
-            *end = unsafe { round_part(q, to) };
-        }
-    }
+    let Asked { head: Head { k, v }, m, len, d, .. } = asked;
+    let mut desk = Desk::new(room, MOST_ROWS, len, d);
+    let (padded, parts, parts_of_q) = (desk.len, desk.len / PART, d / PART);
+    desk.round(asked);
     for panel in 0..len.div_ceil(WIDTH) {
         let parts = panel * parts_of_q..(panel + 1) * parts_of_q;
         for row in (0..m).step_by(M) {
             let mut totals = [S::splat(0.0); M];
             for (p, part) in parts.clone().enumerate() {
                 let (values, end) = k.part(part);
-                let rows = std::array::from_fn(|i| for_q[(row + i) * d..].as_ptr());
-                let ends = std::array::from_fn(|i| ends[(row + i) * parts_of_q + p]);
+                let rows = std::array::from_fn(|i| desk.q[(row + i) * d..].as_ptr());
+                let ends = std::array::from_fn(|i| desk.ends[(row + i) * parts_of_q + p]);
                 // SAFETY: the rows are as long as the panel.
                 let sums = unsafe { S::sums_of_bytes::<M>(&rows, p * PART, values) };
                 narrow::add::<M, S>(&mut totals, &sums, &ends, end);
             }
             for (i, total) in totals.iter().enumerate() {
-                let to = &mut scores[(row + i) * padded + panel * WIDTH..];
+                let to = &mut desk.scores[(row + i) * padded + panel * WIDTH..];
                 // SAFETY: there is room for a panel of every row.
                 S::store(*total, unsafe { &mut *to.as_mut_ptr().cast() });
             }
         }
     }
     let mut inverses = [0f32; MOST_ROWS];
-    let rows = scores.chunks_exact_mut(padded).zip(weights.chunks_exact_mut(padded));
-    for (i, ((scores, weights), scales)) in rows.zip(scales.chunks_exact_mut(parts)).enumerate() {
-        if i < m {
-            scores[len..].fill(f32::NEG_INFINITY);
-            // Of a query that is no number nothing is.
-            let ends = &ends[i * parts_of_q..(i + 1) * parts_of_q];
-            let wrong: f32 = ends.iter().flatten().map(|x| 0.0 * x).sum();
-            inverses[i] = 1.0 / rounded_weights(scores, scales, weights) + wrong;
-        } else {
-            scales.fill(0.0);
-        }
-    }
+    desk.weigh(asked, &mut inverses);
     for panel in 0..d / WIDTH {
         let mut totals = [S::splat(0.0); MOST_ROWS];
         for p in 0..parts {
             let (values, end) = v.part(panel * parts + p);
             for row in (0..m).step_by(M) {
-                let ends: [_; M] = std::array::from_fn(|i| [scales[(row + i) * parts + p], 0.0]);
+                let ends: [_; M] = std::array::from_fn(|i| desk.scales[(row + i) * parts + p]);
                 if ends.iter().all(|end| end[0] == 0.0) {
                     continue;
                 }
-                let rows = std::array::from_fn(|i| weights[(row + i) * padded..].as_ptr());
+                let rows = std::array::from_fn(|i| desk.weights[(row + i) * padded..].as_ptr());
                 // SAFETY: the rows are as long as the panel.
                 let sums = unsafe { S::sums_of_bytes::<M>(&rows, p * PART, values) };
                 narrow::add_scaled::<M, S>(&mut totals[row..row + M], &sums, &ends, end);
@@ -269,15 +320,16 @@ const NOTHING: f32 = -14.0;
 
 /// Powers of two of the scores as bytes, and the scales of their parts, the largest number 1. -> the sum of what they stand for
 #[inline(always)]
-fn rounded_weights(scores: &[f32], scales: &mut [f32], weights: &mut [u8]) -> f32 {
+fn rounded_weights(scores: &[f32], scales: &mut [[f32; 2]], weights: &mut [u8]) -> f32 {
     let (scores, weights) = (scores.as_chunks::<PART>().0, weights.as_chunks_mut::<PART>().0);
-    for (most, scores) in scales.iter_mut().zip(scores) {
+    let mut most = f32::NEG_INFINITY;
+    for ([of_part, _], scores) in scales.iter_mut().zip(scores) {
         // SAFETY: the processor has AVX2, or heads would not fit.
-        *most = unsafe { largest(scores) };
+        *of_part = unsafe { largest(scores) };
+        most = math::larger(most, *of_part);
     }
-    let most = math::max_in(scales);
     let mut sum = 0.0;
-    for ((scale, scores), weights) in scales.iter_mut().zip(scores).zip(weights) {
+    for (([scale, _], scores), weights) in scales.iter_mut().zip(scores).zip(weights) {
         let of_part = *scale;
         *scale = 0.0;
         if of_part - most > NOTHING {

@@ -6,8 +6,9 @@ use std::arch::x86_64::*;
 use half::{bf16, f16};
 
 use super::super::narrow::Quads;
-use super::{PAIRED, Simd, WIDTH, joined};
+use super::{MOST_ROWS, PAIRED, Simd, WIDTH, joined};
 
+mod beside;
 mod blocks;
 mod bytes;
 mod floats;
@@ -281,6 +282,18 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     fn of_i8(from: &[i8; WIDTH]) -> Self::V {
         // SAFETY: above.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
+    }
+
+    const BESIDE: bool = !cfg!(miri);
+
+    #[inline(always)]
+    unsafe fn sums_beside(
+        x: *const f32,
+        stride: usize,
+        panels: [&[[f32; WIDTH]]; 2],
+    ) -> [[Self::V; MOST_ROWS]; 2] {
+        // SAFETY: above, and this function's contract.
+        unsafe { beside::sums(x, stride, panels) }
     }
 
     type Sums = __m512i;
