@@ -8,7 +8,7 @@ use candle_core::quantized::GgmlDType;
 
 use crate::audio::{CHUNK_LENGTH, FRAMES_PER_SECOND, N_FRAMES, SAMPLE_RATE};
 use crate::dims::ModelDimensions;
-use crate::kernels::{Kept, Written};
+use crate::kernels::{self, Kept, Level, Written};
 use crate::options::TranscribeOptions;
 use crate::timing::LOGIT_ROWS;
 use crate::transcribe::encoded_beside;
@@ -299,7 +299,10 @@ fn encoder(d: &Sizes, usage: &Usage, n_audio: f64, unit: f64) -> f64 {
     // Residual, norm, three projections and attention. The feed-forward part is no larger.
     let layer = 6.0 * unit;
     mel + match usage.processor {
-        // Attention lays out keys and values once more.
+        // Attention lays out keys and values once more. On AMX these are in three parts of two bytes, and so is a layer's matrix.
+        Processor::Cpu if !usage.integers && kernels::level() == Level::Amx => {
+            layer + 3.0 * unit + 6.0 * 4.0 * d.n_state * d.n_state
+        }
         Processor::Cpu => layer + 2.0 * unit,
         // The sum of the layers in f32, two tensors beside it, a product four times as wide, and the output.
         Processor::Gpu if has_kernels(usage) => 9.0 * unit,

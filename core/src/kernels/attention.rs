@@ -9,11 +9,12 @@ use super::amx;
 use super::room::room;
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, Simd, WIDTH};
-use super::tile::{Rows, sums};
+use super::tile::Rows;
 use super::{math, on_device, pool};
 
 mod few;
 mod integers;
+mod multiply;
 #[cfg(target_arch = "x86_64")]
 mod narrow;
 mod on_tiles;
@@ -22,6 +23,7 @@ mod steps;
 
 use few::Element;
 pub use integers::{IntegerHeads, attention_to_integers};
+use multiply::multiply;
 #[cfg(target_arch = "x86_64")]
 pub use narrow::rounded_attention_on_tiles;
 pub use on_tiles::{attention_on_tiles, rounded_attention};
@@ -337,43 +339,6 @@ impl Tile<'_> {
             .map(|panel| &panel[self.keys.start * WIDTH..self.keys.end * WIDTH]);
         // SAFETY: there are scores of `M` rows.
         unsafe { multiply::<true, M, S>(scores, panels, totals, width) };
-    }
-}
-
-/// `M` rows of `x` by panels, in rows of `out` that lie `stride` apart, or added to them.
-///
-/// # Safety
-/// There must be so many rows as long as the panels.
-#[inline(always)]
-unsafe fn multiply<'a, const ADDS: bool, const M: usize, S: Simd>(
-    x: Rows<'_>,
-    panels: impl Iterator<Item = &'a [f32]>,
-    out: &mut [f32],
-    stride: usize,
-) {
-    let mut panels = panels.map(|panel| panel.as_chunks().0).enumerate();
-    while let Some((j, panel)) = panels.next() {
-        let out = &mut out[j * WIDTH..];
-        if S::BESIDE
-            && M == MOST_ROWS
-            && let Some((_, beside)) = panels.next()
-        {
-            // SAFETY: by this function's contract.
-            let [one, two] = unsafe { S::sums_beside(x.values.as_ptr(), x.stride, [panel, beside]) };
-            put::<ADDS, S>(&one, out, stride);
-            put::<ADDS, S>(&two, &mut out[WIDTH..], stride);
-        } else {
-            // SAFETY: by this function's contract.
-            put::<ADDS, S>(&unsafe { sums::<M, S>(x, panel) }, out, stride);
-        }
-    }
-}
-
-#[inline(always)]
-fn put<const ADDS: bool, S: Simd>(sums: &[S::V], out: &mut [f32], stride: usize) {
-    for (&sum, out) in sums.iter().zip(out.chunks_mut(stride)) {
-        let out = &mut out.as_chunks_mut().0[0];
-        S::store(if ADDS { S::add(S::load(out), sum) } else { sum }, out);
     }
 }
 
