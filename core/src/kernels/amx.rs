@@ -44,6 +44,7 @@ pub(super) fn is_used() -> bool {
 }
 
 /// Eight registers, each a tile or its sums.
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "bytes are multiplied on x86-64 alone"))]
 pub(super) trait Unit {
     /// # Safety
     /// The processor must have it.
