@@ -1,6 +1,9 @@
 //! Products of many rows in bytes, as x86-64 makes them: against a slow loop over numbers that are rounded in the same way, and attention
 //! against the exact one.
 
+#[cfg(target_arch = "x86_64")]
+use std::cell::RefCell;
+
 use candle_core::Tensor;
 use candle_whisper_core::kernels::{self, Level, Panels, Part, Products};
 
@@ -85,8 +88,10 @@ fn many_rows_are_multiplied_in_bytes_here() {
 
 #[test]
 #[cfg(target_arch = "x86_64")]
-fn bytes_on_tiles_make_the_same_numbers_to_the_bit() {
+fn bytes_make_the_same_numbers_to_the_bit_on_tiles_and_with_all_instructions() {
+    let of_levels = RefCell::new(Vec::new());
     on_every_level(|| {
+        let mut of_level = Vec::new();
         let mut noise = Noise(34);
         let shapes = [(48, 16, 64), (61, 33, 128), (207, 40, 384), (1500, 17, 1536)];
         for (m, n, k) in cases(&shapes, &[(48, 3, 64)]).into_iter().filter(|&(m, _, k)| is_used(m, k)) {
@@ -95,6 +100,7 @@ fn bytes_on_tiles_make_the_same_numbers_to_the_bit() {
             let panels = Panels::new(k, &[part], &bias, Products::Floats).unwrap().rounded();
             let y = values(&panels.forward(&tensor(x.clone(), &[m, k])).unwrap());
             assert_eq!(panels.of_rows_on_tiles(&x).unwrap(), y, "({m}, {n}, {k})");
+            of_level.extend(y);
         }
         let shapes = [(1, 30, 30, 2, 64), (2, 49, 33, 1, 128), (1, 33, 1500, 1, 64), (1, 1, 1, 1, 64)];
         for (b, t_q, t_k, n_head, d) in cases(&shapes, &[(1, 13, 17, 1, 64)]) {
@@ -107,8 +113,15 @@ fn bytes_on_tiles_make_the_same_numbers_to_the_bit() {
             let y = values(&kernels::rounded_attention(&q, &k, &v, n_head).unwrap());
             let on_tiles = kernels::rounded_attention_on_tiles(&q, &k, &v, n_head).unwrap();
             assert_eq!(values(&on_tiles), y, "({b}, {t_q}, {t_k}, {n_head}, {d})");
+            of_level.extend(y);
+        }
+        if !of_level.is_empty() {
+            of_levels.borrow_mut().push((kernels::level(), of_level));
         }
     });
+    for levels in of_levels.into_inner().windows(2) {
+        assert!(levels[0].1 == levels[1].1, "{:?} and {:?}", levels[0].0, levels[1].0);
+    }
 }
 
 #[test]

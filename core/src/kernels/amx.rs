@@ -44,7 +44,6 @@ pub(super) fn is_used() -> bool {
 }
 
 /// Eight registers, each a tile or its sums.
-#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "bytes are multiplied on x86-64 alone"))]
 pub(super) trait Unit {
     /// # Safety
     /// The processor must have it.
@@ -54,16 +53,24 @@ pub(super) trait Unit {
 
     /// # Safety
     /// There must be a tile.
-    unsafe fn load<const T: usize>(&mut self, from: *const Tile);
+    #[inline(always)]
+    unsafe fn load<const T: usize>(&mut self, from: *const Tile) {
+        // SAFETY: by this function's contract; a tile's rows are one after the other.
+        unsafe { self.load_rows::<T>(from.cast(), size_of::<[u32; SIDE]>()) }
+    }
 
-    /// The same of sixteen rows of 64 bytes, `stride` apart.
+    /// The same of rows of as many bytes, `stride` bytes apart.
     ///
     /// # Safety
-    /// There must be so many.
+    /// There must be sixteen.
     unsafe fn load_rows<const T: usize>(&mut self, from: *const u8, stride: usize);
 
     /// Adds to the sums in `C`, integers, the products of the bytes without sign in `A` by those with one in `B`, four steps of a column
     /// beside each other.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "bytes are multiplied on x86-64 alone")
+    )]
     fn add_bytes<const C: usize, const A: usize, const B: usize>(&mut self);
 
     /// Adds to the sums in `C` the products of the rows in `A` by the columns in `B`.
@@ -84,11 +91,6 @@ impl Unit for Slow {
 
     fn zero<const T: usize>(&mut self) {
         self.0[T] = Tile([[0; SIDE]; SIDE]);
-    }
-
-    unsafe fn load<const T: usize>(&mut self, from: *const Tile) {
-        // SAFETY: by this function's contract.
-        self.0[T] = unsafe { *from };
     }
 
     unsafe fn load_rows<const T: usize>(&mut self, from: *const u8, stride: usize) {

@@ -108,6 +108,34 @@ impl Narrow {
         self.ends.iter_mut().for_each(|end| end.scales = [f32::NAN; WIDTH]);
     }
 
+    /// Does with a panel's totals of the rows from `row` on what is to be done, and puts those of the job where they go.
+    ///
+    /// # Safety
+    /// As [`Self::piece`].
+    #[inline(always)]
+    unsafe fn finish<S: Simd>(
+        &self,
+        job: &Job<'_>,
+        panel: usize,
+        totals: &[S::V],
+        row: usize,
+        out: *mut f32,
+        stride: usize,
+    ) {
+        let (bias, columns) = (&job.bias.as_chunks().0[panel], WIDTH.min(self.n - panel * WIDTH));
+        let totals = &totals[..totals.len().min(job.rows.end - row)];
+        // SAFETY: by this function's contract.
+        unsafe {
+            let at = out.add((row - job.rows.start) * stride + panel * WIDTH);
+            let out = Place { at, stride, columns };
+            match job.then {
+                Then::Set => put::<false, false, S>(totals, out, bias),
+                Then::Gelu => put::<false, true, S>(totals, out, bias),
+                Then::Add => put::<true, false, S>(totals, out, bias),
+            }
+        }
+    }
+
     /// Some rows of `x` by some panels.
     ///
     /// # Safety
@@ -201,21 +229,13 @@ unsafe fn piece_by<const M: usize, S: Simd>(
     let (quads, parts) = (w.k / QUAD, w.k / PART);
     for j in job.part.clone() {
         let panel = (&w.values[j * quads..][..quads], &w.ends[j * parts..][..parts]);
-        let (bias, columns) = (&job.bias.as_chunks().0[j], WIDTH.min(w.n - j * WIDTH));
         for row in job.rows.clone().step_by(M) {
             // The last rows are multiplied with some before them, which are done.
             let first = row.min(x.m - M);
             // SAFETY: by this function's contract; there are as many rows.
             unsafe {
                 let totals = totals::<M, S>(x, first, panel);
-                let at = out.add((row - job.rows.start) * stride + j * WIDTH);
-                let end = job.rows.end.min(first + M) - first;
-                let (totals, out) = (&totals[row - first..end], Place { at, stride, columns });
-                match job.then {
-                    Then::Set => put::<false, false, S>(totals, out, bias),
-                    Then::Gelu => put::<false, true, S>(totals, out, bias),
-                    Then::Add => put::<true, false, S>(totals, out, bias),
-                }
+                w.finish::<S>(&job, j, &totals[row - first..], row, out, stride);
             }
         }
     }

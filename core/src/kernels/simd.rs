@@ -25,6 +25,8 @@ pub(super) trait Simd: Copy {
     const FUSED: bool = false;
     /// Sums that do not wait for each other where there is one row.
     const CHAINS: usize;
+    /// Whether it has tiles of [`MOST_ROWS`] rows, which are multiplied by two panels at once in less time.
+    const BESIDE: bool = false;
 
     fn splat(x: f32) -> Self::V;
     fn load(from: &[f32; WIDTH]) -> Self::V;
@@ -56,9 +58,6 @@ pub(super) trait Simd: Copy {
         }
         sums
     }
-
-    /// Whether [`MOST_ROWS`] rows are multiplied by two panels at once in less time.
-    const BESIDE: bool = false;
 
     /// [`Simd::sums`] of [`MOST_ROWS`] rows by two panels of as many steps.
     ///

@@ -2,7 +2,7 @@
 
 use std::arch::asm;
 
-use super::{SIDE, Tile, Unit};
+use super::Unit;
 
 /// The processor's, for the thread that began with it.
 pub(in super::super) struct Amx;
@@ -39,18 +39,6 @@ impl Unit for Amx {
     fn zero<const T: usize>(&mut self) {
         // SAFETY: above.
         unsafe { asm!("tilezero tmm{}", const T, options(nomem, nostack)) };
-    }
-
-    #[inline(always)]
-    unsafe fn load<const T: usize>(&mut self, from: *const Tile) {
-        // SAFETY: above, and this function's contract.
-        unsafe {
-            asm!(
-                "tileloadd tmm{}, [{} + {}]",
-                const T, in(reg) from, in(reg) size_of::<[u32; SIDE]>(),
-                options(readonly, nostack)
-            );
-        }
     }
 
     #[inline(always)]

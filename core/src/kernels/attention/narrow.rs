@@ -162,7 +162,7 @@ vectorised! {
 struct Asked<'a> {
     head: &'a Head,
     q: Rows<'a>,
-    /// How many: a tile at most, of which there is one.
+    /// How many: one at least, and no more than there is room for.
     m: usize,
     /// Keys, and numbers of each.
     len: usize,
@@ -204,7 +204,7 @@ struct Desk<'a> {
     /// Queries, and what their parts' bytes stand for. (rows, d), (rows, d / [`PART`])
     q: &'a mut [u8],
     ends: &'a mut [[f32; 2]],
-    /// Keys, with zeros after the last.
+    /// How many keys and, for whole parts, zeros.
     len: usize,
 }
 

@@ -3,8 +3,7 @@
 
 use super::super::amx::{Amx, Slow, Unit, is_used};
 use super::super::simd::{Simd, WIDTH};
-use super::super::tile::Place;
-use super::{Bytes, Job, Narrow, PART, QUADS, Then, put};
+use super::{Bytes, Job, Narrow, PART, QUADS};
 
 /// Rows of a tile.
 pub(in super::super) const ROWS: usize = WIDTH;
@@ -17,7 +16,7 @@ pub(in super::super) struct Tile {
     /// Of the first row; the others are `stride` bytes apart.
     pub bytes: *const u8,
     pub stride: usize,
-    /// Scale and least of its first part; those of the next row are `apart`.
+    /// Scale and least of the first row's first part; those of the next row's are `apart` further on.
     pub ends: *const [f32; 2],
     pub apart: usize,
 }
@@ -87,7 +86,6 @@ unsafe fn piece_by<S: Simd, U: Unit>(w: &Narrow, x: &Bytes, job: Job<'_>, out: *
     for block in job.rows.clone().step_by(near) {
         let rows = block..job.rows.end.min(block + near);
         for j in job.part.clone() {
-            let (bias, columns) = (&job.bias.as_chunks().0[j], WIDTH.min(w.n - j * WIDTH));
             for row in rows.clone().step_by(ROWS) {
                 // The last rows are multiplied with some before them, which are done.
                 let first = row.min(x.m - ROWS);
@@ -97,14 +95,7 @@ unsafe fn piece_by<S: Simd, U: Unit>(w: &Narrow, x: &Bytes, job: Job<'_>, out: *
                 // SAFETY: so many rows were cut out; by this function's contract.
                 unsafe {
                     let totals = totals::<true, S, U>(&mut unit, tile, w, j, 0..parts);
-                    let at = out.add((row - job.rows.start) * stride + j * WIDTH);
-                    let end = rows.end.min(first + ROWS) - first;
-                    let (totals, out) = (&totals[row - first..end], Place { at, stride, columns });
-                    match job.then {
-                        Then::Set => put::<false, false, S>(totals, out, bias),
-                        Then::Gelu => put::<false, true, S>(totals, out, bias),
-                        Then::Add => put::<true, false, S>(totals, out, bias),
-                    }
+                    w.finish::<S>(&job, j, &totals[row - first..], row, out, stride);
                 }
             }
         }

@@ -223,9 +223,10 @@ pub(in super::super) struct Avx512<const VNNI: bool = false>;
 
 impl<const VNNI: bool> Simd for Avx512<VNNI> {
     type V = __m512;
-    const ROWS: usize = 12;
+    const ROWS: usize = MOST_ROWS;
     const CHAINS: usize = 4;
     const FUSED: bool = true;
+    const BESIDE: bool = !cfg!(miri);
 
     #[inline(always)]
     fn splat(x: f32) -> Self::V {
@@ -283,8 +284,6 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
         // SAFETY: above.
         unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))) }
     }
-
-    const BESIDE: bool = !cfg!(miri);
 
     #[inline(always)]
     unsafe fn sums_beside(
