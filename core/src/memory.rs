@@ -210,7 +210,7 @@ pub fn estimate(dims: &ModelDimensions, usage: &Usage) -> Estimate {
     let size = usage.dtype.size_in_bytes() as f64;
     let kernels = has_kernels(usage);
     let (program, pool, pool_of_encoder) = match (gpu, kernels) {
-        (false, _) => (PROGRAM, 1.0, 1.0),
+        (false, _) => (PROGRAM + if has_tiles(usage) { tiles(&d) } else { 0.0 }, 1.0, 1.0),
         (true, false) => (GPU_PROGRAM, POOL, POOL),
         (true, true) => (KERNEL_PROGRAM, KERNEL_POOL, 1.0),
     };
@@ -276,6 +276,16 @@ fn has_kernels(usage: &Usage) -> bool {
     usage.processor == Processor::Gpu && usage.dtype.size_in_bytes() == 2 && usage.matrices.is_none()
 }
 
+/// Whether a CPU computes floats on its matrix unit.
+fn has_tiles(usage: &Usage) -> bool {
+    usage.processor == Processor::Cpu && !usage.integers && kernels::level() == Level::Amx
+}
+
+/// The tiles of what is multiplied there, which a thread keeps: keys and values of a layer, in three parts of two bytes, are the most.
+fn tiles(d: &Sizes) -> f64 {
+    2.0 * d.n_audio_ctx * d.n_state * 3.0 * 2.0
+}
+
 /// As [`n_parameters`], with layer norms in f32 and the zeros that stand for the biases of keys.
 fn weights(d: &Sizes, usage: &Usage) -> f64 {
     let size = usage.dtype.size_in_bytes() as f64;
@@ -299,11 +309,8 @@ fn encoder(d: &Sizes, usage: &Usage, n_audio: f64, unit: f64) -> f64 {
     // Residual, norm, three projections and attention. The feed-forward part is no larger.
     let layer = 6.0 * unit;
     mel + match usage.processor {
-        // Attention lays out keys and values once more. On AMX these are in three parts of two bytes, and so is a layer's matrix.
-        Processor::Cpu if !usage.integers && kernels::level() == Level::Amx => {
-            layer + 3.0 * unit + 6.0 * 4.0 * d.n_state * d.n_state
-        }
-        Processor::Cpu => layer + 2.0 * unit,
+        // Attention lays out keys and values once more, on AMX into tiles.
+        Processor::Cpu => layer + if has_tiles(usage) { 0.0 } else { 2.0 * unit },
         // The sum of the layers in f32, two tensors beside it, a product four times as wide, and the output.
         Processor::Gpu if has_kernels(usage) => 9.0 * unit,
         Processor::Gpu => {

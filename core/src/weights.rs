@@ -2,6 +2,7 @@
 //!
 //! The file is opened by the caller; the network asks for a name and a shape and never learns the format.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::quantized::{GgmlDType, QTensor};
@@ -247,24 +248,31 @@ impl Weights {
                 parts.push(Part::of(&self.pp(name).tensor(&[n_out, n_in], "weight")?)?);
             }
         }
-        let panels = Panels::new(n_in, &parts, &biases, products);
+        let panels = Panels::reading(n_in, &parts, &biases, products, &|rows| self.release(layers, rows));
         let panels = match (self.many_rows, self.matrices) {
             (true, Matrices::Floats) => panels.map(Panels::of_many_rows),
             (true, Matrices::Blocks) => panels.map(Panels::rounded),
             (false, _) => panels,
         };
-        drop(parts);
-        for (name, ..) in layers {
-            if let Store::File(checkpoint) = &self.store
-                && let Some(stored) = checkpoint.get(&self.pp(name).full("weight"))
-            {
-                checkpoint.release(stored);
-            }
-        }
+        self.release(layers, 0..usize::MAX);
         Ok(Linear::of_panels(panels.map_err(|e| {
             let names: Vec<_> = layers.iter().map(|(name, ..)| self.pp(name).full("weight")).collect();
             Error::Weights(format!("tensor `{}`: {e}", names.join("`, `")))
         })?))
+    }
+
+    /// Says that these rows of the layers' weights, one layer's after the other's, will not be asked for again soon.
+    fn release(&self, layers: &[(&str, usize, bool)], rows: Range<usize>) {
+        let Store::File(checkpoint) = &self.store else { return };
+        let mut first = 0;
+        for &(name, n_out, _) in layers {
+            let within = [rows.start, rows.end].map(|row| row.saturating_sub(first).min(n_out));
+            first += n_out;
+            let stored = checkpoint.get(&self.pp(name).full("weight"));
+            if let Some(rows) = stored.and_then(|stored| stored.rows(within[0]..within[1])) {
+                checkpoint.release(&rows);
+            }
+        }
     }
 
     /// The rows of `{name}.weight` (n_out, n_in) as they are written, or as they are to be.

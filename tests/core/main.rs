@@ -18,6 +18,7 @@ mod guards;
 mod heap;
 mod integers;
 mod kernels;
+mod laid;
 mod live;
 mod media;
 mod mel;

@@ -4,8 +4,12 @@
 //!
 //! Numbers below 1e-38 count as zero there, and an infinite one gives infinity or what is no number.
 
+use std::cell::RefCell;
+
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::level::{Level, level};
+use super::room::room;
+use super::shared::SharedOut;
 
 mod attention;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -33,6 +37,20 @@ const STEPS: usize = 32;
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Tile([[u32; SIDE]; SIDE]);
+
+/// Calls `work` with room for `n` tiles that this thread keeps for the next time: megabytes given back and asked for again after every
+/// product cost time, and leave holes that nothing else fits into.
+pub(super) fn with_tiles(n: usize, work: impl FnOnce(SharedOut<Tile>)) {
+    thread_local!(static ROOM: RefCell<Vec<Tile>> = const { RefCell::new(Vec::new()) });
+    // Taken, not borrowed, as in [`super::pool`].
+    let mut tiles = ROOM.take();
+    if tiles.capacity() < n {
+        drop(tiles);
+        tiles = room(n);
+    }
+    work(SharedOut::new(tiles.as_mut_ptr()));
+    ROOM.set(tiles);
+}
 
 /// Whether the kernels use it.
 #[inline(always)]

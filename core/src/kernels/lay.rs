@@ -1,6 +1,8 @@
 //! Lays the rows of matrices out side by side, in panels. Some steps of sixteen rows are read into a tile, which stays in the first-level
 //! cache, and turned from there.
 
+use std::ops::Range;
+
 use candle_core::DType;
 use half::{bf16, f16};
 
@@ -22,6 +24,12 @@ pub(super) const ROUNDED: usize = 32;
 const STEPS: usize = 256;
 /// The fewest steps that share a scale.
 const LEAST: usize = 16;
+
+/// Bytes that are laid out before what they were read from is given back.
+const AT_ONCE: usize = 4 << 20;
+
+/// Is told which rows have been read, those of all parts one after the other; the last of them may be none of theirs.
+pub(super) type Read<'a> = &'a dyn Fn(Range<usize>);
 
 /// How a row is written, and its bytes.
 type Row<'a> = (Written, &'a [u8]);
@@ -67,8 +75,21 @@ fn panels(parts: &[Part<'_>]) -> usize {
 }
 
 /// Calls `work` with every panel's number and its rows, of which the last may have fewer.
-fn each_panel<'a>(parts: &'a [Part<'_>], work: impl Fn(usize, &[Row<'a>]) + Sync) {
-    pool::each(panels(parts), |panel| {
+fn each_panel<'a>(parts: &'a [Part<'_>], read: Read<'_>, work: impl Fn(usize, &[Row<'a>]) + Sync) {
+    let n = panels(parts);
+    let each = parts.iter().map(|part| part.bytes.len()).sum::<usize>() / n.max(1);
+    let at_once = (AT_ONCE / each.max(1)).max(1);
+    for first in (0..n).step_by(at_once) {
+        let group = first..n.min(first + at_once);
+        some_panels(parts, group.clone(), &work);
+        read(group.start * WIDTH..group.end * WIDTH);
+    }
+}
+
+/// The same of some panels.
+fn some_panels<'a>(parts: &'a [Part<'_>], group: Range<usize>, work: &(impl Fn(usize, &[Row<'a>]) + Sync)) {
+    pool::each(group.len(), |i| {
+        let panel = group.start + i;
         let none: Row<'a> = (Written::Floats(DType::F32), &[]);
         let (mut rows, mut n, mut first) = ([none; WIDTH], 0, 0);
         for part in parts {
@@ -84,11 +105,11 @@ fn each_panel<'a>(parts: &'a [Part<'_>], work: impl Fn(usize, &[Row<'a>]) + Sync
 }
 
 /// All rows as floats of a type.
-pub(super) fn floats<T: Number>(k: usize, parts: &[Part<'_>]) -> Vec<[T; WIDTH]> {
+pub(super) fn floats<T: Number>(k: usize, parts: &[Part<'_>], read: Read<'_>) -> Vec<[T; WIDTH]> {
     let n = panels(parts) * k;
     let mut out = room(n);
     let start = SharedOut::new(out.as_mut_ptr());
-    each_panel(parts, |panel, rows| {
+    each_panel(parts, read, |panel, rows| {
         let mut tile = [[T::default(); STEPS]; WIDTH];
         for from in (0..k).step_by(STEPS) {
             let len = STEPS.min(k - from);
@@ -108,6 +129,7 @@ pub(super) fn floats<T: Number>(k: usize, parts: &[Part<'_>]) -> Vec<[T; WIDTH]>
 pub(super) fn blocks<const TOGETHER: usize>(
     k: usize,
     parts: &[Part<'_>],
+    read: Read<'_>,
     block: usize,
     offset: bool,
 ) -> Blocks<TOGETHER> {
@@ -116,7 +138,7 @@ pub(super) fn blocks<const TOGETHER: usize>(
     let (mut values, mut scales, mut offsets) = (room(n_values), room(n_scales), room(n_offsets));
     let to_values = SharedOut::new(values.as_mut_ptr());
     let (to_scales, to_offsets) = (SharedOut::new(scales.as_mut_ptr()), SharedOut::new(offsets.as_mut_ptr()));
-    each_panel(parts, |panel, rows| {
+    each_panel(parts, read, |panel, rows| {
         let mut tile = Tile::default();
         for from in (0..k).step_by(STEPS) {
             let len = STEPS.min(k - from);
@@ -157,7 +179,7 @@ impl Default for Tile {
 
 impl Tile {
     /// Reads steps of a row, with a scale for each `block` of them.
-    fn read(&mut self, i: usize, (written, bytes): Row<'_>, steps: std::ops::Range<usize>, block: usize) {
+    fn read(&mut self, i: usize, (written, bytes): Row<'_>, steps: Range<usize>, block: usize) {
         let q = &mut self.q[i][..steps.len()];
         match written {
             Written::Floats(dtype) => {

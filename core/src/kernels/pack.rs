@@ -6,6 +6,7 @@ use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Result, Tensor, bail};
 
 use super::blocks::Shape;
+use super::lay::Read;
 use super::store::{Matrix, Store};
 use super::{cast, lay};
 
@@ -115,11 +116,11 @@ impl Products {
     }
 }
 
-/// The rows of all parts, one part's after the other's, `k` numbers each.
+/// The rows of all parts, one part's after the other's, `k` numbers each. `read` is told what is no longer needed of them.
 ///
 /// # Errors
 /// If the bytes are not those of so many rows, or of a type that can't be kept.
-pub(super) fn pack(k: usize, parts: &[Part<'_>], products: Products) -> Result<Matrix> {
+pub(super) fn pack(k: usize, parts: &[Part<'_>], products: Products, read: Read<'_>) -> Result<Matrix> {
     let Some(kept) = products.kept(parts.iter().map(|part| part.written), k) else {
         bail!("matrices of {:?} can't be used", parts.iter().map(|part| part.written).collect::<Vec<_>>());
     };
@@ -136,11 +137,11 @@ pub(super) fn pack(k: usize, parts: &[Part<'_>], products: Products) -> Result<M
     }
     Ok(Matrix::Floats(match kept {
         Kept::Blocks { scale, offset } if products == Products::Integers => {
-            return Ok(Matrix::Integers(lay::blocks(k, parts, scale, offset)));
+            return Ok(Matrix::Integers(lay::blocks(k, parts, read, scale, offset)));
         }
-        Kept::Blocks { scale, offset } => Store::Blocks(lay::blocks(k, parts, scale, offset)),
-        Kept::Floats(DType::F16) => Store::F16(lay::floats(k, parts)),
-        Kept::Floats(DType::BF16) => Store::Bf16(lay::floats(k, parts)),
-        Kept::Floats(_) => Store::F32(lay::floats(k, parts)),
+        Kept::Blocks { scale, offset } => Store::Blocks(lay::blocks(k, parts, read, scale, offset)),
+        Kept::Floats(DType::F16) => Store::F16(lay::floats(k, parts, read)),
+        Kept::Floats(DType::BF16) => Store::Bf16(lay::floats(k, parts, read)),
+        Kept::Floats(_) => Store::F32(lay::floats(k, parts, read)),
     }))
 }

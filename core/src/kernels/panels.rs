@@ -12,7 +12,6 @@ use super::amx;
 use super::integers::{self, Buffers};
 #[cfg(target_arch = "x86_64")]
 use super::narrow::{self, Bytes, Narrow};
-use super::pack::{Part, Products, pack};
 use super::pool;
 use super::shared::SharedOut;
 use super::simd::{MOST_ROWS, PAIRED, Simd, WIDTH};
@@ -21,6 +20,7 @@ use super::store::{Blocks, LONGEST_BLOCK, Matrix, Store, View};
 use super::strassen;
 use super::tile::{End, Factor, Place, Rows, Then, row, tiles};
 
+mod made;
 mod on_tiles;
 mod operation;
 
@@ -59,31 +59,6 @@ pub struct Panels {
 }
 
 impl Panels {
-    /// The rows of all parts, `k` numbers each, one part's after the other's. bias: (n), none counts as zero.
-    ///
-    /// # Errors
-    /// If the bytes or the bias are not for so many rows, or floats are beside blocks.
-    pub fn new(k: usize, parts: &[Part<'_>], bias: &[f32], products: Products) -> Result<Self> {
-        let n: usize = parts.iter().map(|part| part.n).sum();
-        if k == 0 || n == 0 || !(bias.is_empty() || bias.len() == n) {
-            bail!("a matrix ({n}, {k}) with a bias of {}", bias.len());
-        }
-        let mut padded = bias.to_vec();
-        padded.resize(n.next_multiple_of(WIDTH), 0.0);
-        Ok(Self { n, k, matrix: pack(k, parts, products)?, by: MultipliedBy::Any, bias: padded })
-    }
-
-    /// The same where it is always multiplied by many rows, and seven products of its halves may be made for eight where that is faster.
-    /// (With fewer rows what they give would depend on how many there are.)
-    pub fn of_many_rows(self) -> Self {
-        Self { by: MultipliedBy::Many, ..self }
-    }
-
-    /// The same where all numbers may be rounded to seven bits instead.
-    pub fn rounded(self) -> Self {
-        Self { by: MultipliedBy::ManyRounded, ..self }
-    }
-
     /// Rows of the matrix. ids: (n_ids) -> (n_ids, k)
     ///
     /// # Errors

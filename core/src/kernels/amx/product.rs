@@ -7,14 +7,15 @@ use super::super::simd::{Simd, WIDTH};
 use super::super::store::Store;
 use super::super::tile::{End, Place, Rows, Then};
 use super::super::{math, pool};
-use super::{Amx, OF_ROW, Parts, SIDE, STEPS, Slow, Tile, Unit, is_used, lay};
+use super::{Amx, OF_ROW, Parts, SIDE, STEPS, Slow, Tile, Unit, is_used, lay, with_tiles};
 
 /// Tiles of rows that one thread takes at once, and tiles of steps that it goes over: with three parts they stay in the
 /// second-level cache.
 const ROWS: usize = 12;
 const LONGEST: usize = 28;
-/// Bytes of a matrix that are laid out at once: all of `large`'s, and a part of the vocabulary.
-const LAID: usize = 48 << 20;
+/// Bytes of a matrix that are laid out at once: all of `base`'s, parts of `large`'s and of the vocabulary. No more than attention lays
+/// out, whose room it is too ([`with_tiles`]).
+const LAID: usize = 8 << 20;
 
 /// A matrix (n, k), and what is added to its products.
 #[derive(Clone, Copy)]
@@ -53,16 +54,17 @@ pub(in super::super) unsafe fn product(
     let each = steps * w.parts();
     // Panels go by twos.
     let at_once = (LAID / (each * size_of::<Tile>()) / 2 * 2).clamp(2, panels.next_multiple_of(2));
-    let mut laid = Vec::<Tile>::with_capacity(at_once.min(panels) * each);
-    for first in (0..panels).step_by(at_once) {
-        let group = first..(first + at_once).min(panels);
-        // SAFETY: by this function's contract; there is room for the group.
-        unsafe {
-            lay_out(w, group.clone(), SharedOut::new(laid.as_mut_ptr()));
-            laid.set_len(group.len() * each);
-            Group { w, laid: &laid, panels: group }.product(x, m, then, out, out_stride);
+    with_tiles(at_once.min(panels) * each, |tiles| {
+        for first in (0..panels).step_by(at_once) {
+            let group = first..(first + at_once).min(panels);
+            // SAFETY: by this function's contract; there is room for the group.
+            unsafe {
+                lay_out(w, group.clone(), tiles);
+                let laid = std::slice::from_raw_parts(tiles.at(0), group.len() * each);
+                Group { w, laid, panels: group }.product(x, m, then, out, out_stride);
+            }
         }
-    }
+    });
 }
 
 /// Lays some panels out.

@@ -16,19 +16,32 @@ impl Queries<'_> {
     /// # Safety
     /// As there.
     pub(super) unsafe fn on_tiles<E: Element>(self, all: &[KeysValues<'_, E>]) {
-        let Self { q, t_q, n_head, d, .. } = self;
         let most = |size: &dyn Fn(Sizes) -> usize| all.iter().map(|keys| size(keys.shape)).max().unwrap_or(0);
         let (len, packed) = (most(&amx::Head::len), most(&Sizes::packed));
+        let n = all.len() * self.n_head;
+        // SAFETY: by this function's contract, and there is room for so many.
+        amx::with_tiles(n * len, |laid| unsafe { self.over(all, laid, (len, packed)) });
+    }
+
+    /// The same with room for `len` tiles for each head, whose keys and values in panels are `packed` numbers.
+    ///
+    /// # Safety
+    /// As there; nobody else may have these tiles meanwhile.
+    unsafe fn over<E: Element>(
+        self,
+        all: &[KeysValues<'_, E>],
+        laid: SharedOut<Tile>,
+        (len, packed): (usize, usize),
+    ) {
+        let Self { q, t_q, n_head, d, .. } = self;
         let n = all.len() * n_head;
-        let mut laid = Vec::<Tile>::with_capacity(n * len);
-        let to_laid = SharedOut::new(laid.as_mut_ptr());
         pool::each_with(n, packed, |panels, task| {
             let ((k, v), shape) = (all[task / n_head].head(task % n_head), all[task / n_head].shape);
             let panels = &mut panels[..shape.packed()];
             // SAFETY: there is room for all; a head's tiles are its own, and any bits are integers.
             let tiles = unsafe {
                 pack(panels.as_mut_ptr().cast(), k, v, shape);
-                std::slice::from_raw_parts_mut(to_laid.at(task * len), len)
+                std::slice::from_raw_parts_mut(laid.at(task * len), len)
             };
             amx::Head::lay_out(panels, shape, tiles);
         });
@@ -39,7 +52,7 @@ impl Queries<'_> {
             let shape = all[i].shape;
             // SAFETY: all that it needs of its tiles was laid out. Tasks write disjoint places: their rows differ, or their columns do.
             unsafe {
-                let tiles = std::slice::from_raw_parts(to_laid.at(at), amx::Head::len(shape));
+                let tiles = std::slice::from_raw_parts(laid.at(at), amx::Head::len(shape));
                 let asked = amx::Asked {
                     head: amx::Head::of(tiles, shape),
                     q: q.at(i, first, head),
