@@ -15,6 +15,10 @@ pub(super) const PAIRED: usize = 2 * WIDTH;
 /// Rows of the largest tile.
 pub(super) const MOST_ROWS: usize = 12;
 
+/// Bytes between what is read and what is asked for meanwhile, where a thread's time is the memory's: processors guess what comes next,
+/// but not beyond a page.
+pub(super) const AHEAD: usize = 4096;
+
 /// A kind of processor. Nothing here may be called where it does not run.
 pub(super) trait Simd: Copy {
     /// Sixteen numbers.
@@ -38,6 +42,12 @@ pub(super) trait Simd: Copy {
     fn of_f16(from: &[f16; WIDTH]) -> Self::V;
     fn of_bf16(from: &[bf16; WIDTH]) -> Self::V;
     fn of_i8(from: &[i8; WIDTH]) -> Self::V;
+
+    /// Asks for `n` of these, which need not be there, so that they are near when they are read.
+    #[inline(always)]
+    fn ask<T>(from: *const T, n: usize) {
+        let _ = (from, n);
+    }
 
     /// `M` rows, `stride` apart from `x` on, by a panel.
     ///

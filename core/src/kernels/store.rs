@@ -3,10 +3,13 @@
 
 use half::{bf16, f16};
 
-use super::simd::{PAIRED, Simd, WIDTH};
+use super::simd::{AHEAD, PAIRED, Simd, WIDTH};
 
 /// Steps after which a scale may change divide this, and every cut through k is a multiple of it.
 pub(super) const LONGEST_BLOCK: usize = 32;
+
+/// Steps that are asked for at once: no less than a line of the caches.
+const ASKED: usize = 4;
 
 /// Sixteen rows for some steps over k.
 pub(super) trait Steps: Copy {
@@ -18,6 +21,14 @@ pub(super) trait Steps: Copy {
     /// # Safety
     /// `step` must be less than the length.
     unsafe fn at<S: Simd>(self, step: usize) -> S::V;
+
+    /// Asks for what comes [`AHEAD`] of some steps.
+    fn ask<S: Simd>(self, step: usize, n: usize);
+}
+
+#[inline(always)]
+fn ask<S: Simd, T>(all: &[T], at: usize, n: usize) {
+    S::ask(all.as_ptr().wrapping_add(at + AHEAD / size_of::<T>()), n);
 }
 
 impl Steps for &[[f32; WIDTH]] {
@@ -29,6 +40,11 @@ impl Steps for &[[f32; WIDTH]] {
     unsafe fn at<S: Simd>(self, step: usize) -> S::V {
         // SAFETY: by this function's contract.
         S::load(unsafe { self.get_unchecked(step) })
+    }
+
+    #[inline(always)]
+    fn ask<S: Simd>(self, step: usize, n: usize) {
+        ask::<S, _>(self, step, n);
     }
 }
 
@@ -42,6 +58,11 @@ impl Steps for &[[f16; WIDTH]] {
         // SAFETY: by this function's contract.
         S::of_f16(unsafe { self.get_unchecked(step) })
     }
+
+    #[inline(always)]
+    fn ask<S: Simd>(self, step: usize, n: usize) {
+        ask::<S, _>(self, step, n);
+    }
 }
 
 impl Steps for &[[bf16; WIDTH]] {
@@ -53,6 +74,11 @@ impl Steps for &[[bf16; WIDTH]] {
     unsafe fn at<S: Simd>(self, step: usize) -> S::V {
         // SAFETY: by this function's contract.
         S::of_bf16(unsafe { self.get_unchecked(step) })
+    }
+
+    #[inline(always)]
+    fn ask<S: Simd>(self, step: usize, n: usize) {
+        ask::<S, _>(self, step, n);
     }
 }
 
@@ -77,6 +103,11 @@ impl Steps for Scaled<'_> {
             unsafe { (self.values.get_unchecked(step), self.scales.get_unchecked(step >> self.shift)) };
         S::mul(S::of_i8(q), S::load(scale))
     }
+
+    #[inline(always)]
+    fn ask<S: Simd>(self, step: usize, n: usize) {
+        ask::<S, _>(self.values, step, n);
+    }
 }
 
 /// The same with a number that is added.
@@ -97,6 +128,11 @@ impl Steps for Shifted<'_> {
         let (scaled, offset) =
             unsafe { (self.scaled.at::<S>(step), self.offsets.get_unchecked(step >> self.scaled.shift)) };
         S::add(scaled, S::load(offset))
+    }
+
+    #[inline(always)]
+    fn ask<S: Simd>(self, step: usize, n: usize) {
+        self.scaled.ask::<S>(step, n);
     }
 }
 
@@ -184,6 +220,9 @@ impl View<'_> {
         #[inline(always)]
         fn all<S: Simd>(steps: impl Steps, out: &mut [[f32; WIDTH]]) {
             for (step, out) in out.iter_mut().enumerate().take(steps.len()) {
+                if step.is_multiple_of(ASKED) {
+                    steps.ask::<S>(step, ASKED);
+                }
                 // SAFETY: no more are taken than there are.
                 S::store(unsafe { steps.at::<S>(step) }, out);
             }

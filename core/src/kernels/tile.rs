@@ -179,6 +179,7 @@ fn chains<const N: usize, S: Simd, P: Steps>(x: &[f32], panel: P) -> S::V {
     let mut sums = [S::splat(0.0); N];
     let (whole, rest) = x.as_chunks::<N>();
     for (i, x) in whole.iter().enumerate() {
+        panel.ask::<S>(N * i, N);
         for (u, sum) in sums.iter_mut().enumerate() {
             // SAFETY: `x` was cut to the panel's length.
             let w = unsafe { panel.at::<S>(N * i + u) };

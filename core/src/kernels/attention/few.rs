@@ -4,7 +4,7 @@ use candle_core::WithDType;
 use half::f16;
 
 use super::super::math;
-use super::super::simd::{Number, Simd, WIDTH};
+use super::super::simd::{AHEAD, Number, Simd, WIDTH};
 use super::super::tile::Rows;
 use super::scale;
 
@@ -37,6 +37,7 @@ fn one_query_in<S: Simd, E: Element>(
 ) {
     let scale = scale(q.len());
     for (j, score) in scores.iter_mut().enumerate() {
+        ask::<S, E>(k, j, q.len());
         *score = math::dot::<S, E>(q, &k.values[j * k.stride..][..q.len()]) * scale;
     }
     let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
@@ -61,6 +62,13 @@ fn one_query_in<S: Simd, E: Element>(
     }
 }
 
+/// Asks for the first `n` numbers of a row that comes after this one.
+#[inline(always)]
+fn ask<S: Simd, E>(x: Rows<'_, E>, row: usize, n: usize) {
+    let row = row + AHEAD / (n * size_of::<E>()).max(1);
+    S::ask(x.values.as_ptr().wrapping_add(row * x.stride), n);
+}
+
 /// The first `N` vectors of the sum of rows, each row by its score. -> `N`
 #[inline(always)]
 fn weighted<const N: usize, S: Simd, E: Element>(
@@ -71,6 +79,7 @@ fn weighted<const N: usize, S: Simd, E: Element>(
 ) -> usize {
     let mut totals = [S::splat(0.0); N];
     for (j, &p) in scores.iter().enumerate() {
+        ask::<S, E>(v, j, N * WIDTH);
         let p = S::splat(p);
         let row = v.values[j * v.stride..][..N * WIDTH].as_chunks().0;
         for (total, x) in totals.iter_mut().zip(row) {

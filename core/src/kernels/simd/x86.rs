@@ -15,7 +15,7 @@ mod floats;
 
 pub(in super::super) use bytes::{largest, round_part, round_weights};
 
-use blocks::{PAIRS, add_blocks_ahead, add_blocks_to_six};
+use blocks::{PAIRS, add_blocks_ahead, add_blocks_to_six, ask};
 
 /// x86-64 with AVX2, FMA and F16C.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,11 @@ impl Simd for Avx2 {
     fn splat(x: f32) -> Self::V {
         // SAFETY: above.
         unsafe { [_mm256_set1_ps(x); 2] }
+    }
+
+    #[inline(always)]
+    fn ask<T>(from: *const T, n: usize) {
+        ask(from, n);
     }
 
     #[inline(always)]
@@ -232,6 +237,11 @@ impl<const VNNI: bool> Simd for Avx512<VNNI> {
     fn splat(x: f32) -> Self::V {
         // SAFETY: above.
         unsafe { _mm512_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    fn ask<T>(from: *const T, n: usize) {
+        ask(from, n);
     }
 
     #[inline(always)]

@@ -3,15 +3,24 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::super::{PAIRED, Simd, WIDTH};
+use super::super::{AHEAD, PAIRED, Simd, WIDTH};
 
 /// Pairs of the blocks that most matrices have.
 pub(super) const PAIRS: usize = 16;
 /// Pairs in a turn of others.
 const AT_ONCE: usize = 8;
-/// Rows that are few, and bytes that are asked for ahead of them.
+/// Rows that are few.
 const FEW: usize = 8;
-const AHEAD: usize = 4096;
+
+/// [`Simd::ask`]
+#[inline(always)]
+pub(super) fn ask<T>(from: *const T, n: usize) {
+    const LINE: usize = 64;
+    for at in (0..n * size_of::<T>()).step_by(LINE) {
+        // SAFETY: any address may be asked for.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(at)) };
+    }
+}
 
 /// [`Simd::add_blocks`] with some pairs in each turn, and of few rows with what comes next asked for: their time is the memory's.
 ///
@@ -30,11 +39,13 @@ pub(super) unsafe fn add_blocks_ahead<const M: usize, S: Simd>(
         let (turns, rest) =
             unsafe { values.get_unchecked(b * pairs..(b + 1) * pairs) }.as_chunks::<AT_ONCE>();
         let mut sums = [S::no_sums(); M];
+        if M <= FEW {
+            S::ask(std::ptr::from_ref(scales).wrapping_add(AHEAD / (pairs * PAIRED)), 1);
+        }
         for (turn, values) in turns.iter().enumerate() {
             for (p, pair) in values.iter().enumerate() {
                 if M <= FEW && p % 2 == 0 {
-                    // SAFETY: any address may be asked for.
-                    unsafe { _mm_prefetch::<_MM_HINT_T0>(pair.as_ptr().wrapping_add(AHEAD)) };
+                    S::ask(pair.as_ptr().wrapping_add(AHEAD), 2 * PAIRED);
                 }
                 // SAFETY: by this function's contract.
                 unsafe { add_pair::<M, S>(&mut sums, rows, b * pairs + turn * AT_ONCE + p, pair) };
